@@ -1,0 +1,34 @@
+"""Shuffled mini-batches, epoch after epoch."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minigrad import random
+
+
+class Batches:
+    """An endless iterator over the row numbers of mini-batches; each epoch is shuffled afresh.
+
+    count: rows in the data set. drop_last: leave out an epoch's last batch if it is not full.
+    Raises ValueError unless 1 ≤ batch_size ≤ count.
+    """
+
+    def __init__(self, count: int, batch_size: int, drop_last=False):
+        if not 1 <= batch_size <= count:
+            raise ValueError(f"batch size {batch_size}: it must be from 1 to {count}, all the data")
+        self.batch_size = batch_size
+        self.count = count - count % batch_size if drop_last else count
+        self.total = count
+        self.order = np.arange(0)  # of the epoch that is under way
+        self.position = 0  # of the next batch in it
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self
+
+    def __next__(self) -> np.ndarray:
+        if self.position >= min(self.count, len(self.order)):
+            self.order, self.position = random.permutation(self.total), 0
+        batch = self.order[self.position : min(self.count, self.position + self.batch_size)]
+        self.position += self.batch_size
+        return batch

@@ -1,0 +1,56 @@
+"""The probability in the models, under the homework's names. v is always a VARIANCE."""
+
+import math
+
+from minigrad import ops, random
+from minigrad.tensor import Tensor
+
+
+def sample_gaussian(m, v) -> Tensor:
+    """z = m + √v ε with ε ~ N(0, I): a draw from N(m, diag v) that m and v get gradients through.
+
+    The reparameterisation of Kingma & Welling 2014, section 2.4. m, v (..., D) -> z (..., D)
+    """
+    return m + ops.sqrt(v) * random.normal(m.shape, m.dtype)
+
+
+def gaussian_parameters(h, axis=-1) -> tuple[Tensor, Tensor]:
+    """Mean and variance from a network's output: h (..., 2D) -> m, v (..., D).
+
+    The first half is m; the second becomes v = softplus(·) + 10⁻⁸, which is never 0.
+    """
+    m, h = ops.split(h, 2, axis)
+    return m, ops.softplus(h) + 1e-8
+
+
+def kl_normal(qm, qv, pm, pv) -> Tensor:
+    """KL(N(qm, diag qv) ‖ N(pm, diag pv)) -> (...), summed over the last axis.
+
+    ½ Σ (r − 1 − log r + (qm − pm)² / pv) with r = qv / pv. From d = r − 1 the first three terms are
+    d − log(1 + d), which `x_minus_log1p` computes without cancellation near r = 1.
+    """
+    excess = ops.x_minus_log1p((qv - pv) / pv)
+    distance = qm - pm
+    return 0.5 * ops.sum(excess + distance * distance / pv, axis=-1)
+
+
+def log_normal(x, m, v) -> Tensor:
+    """log N(x; m, diag v) = −½ Σ (log 2π + log v + (x − m)² / v) over the last axis -> (...)."""
+    distance = x - m
+    return -0.5 * ops.sum(math.log(2 * math.pi) + ops.log(v) + distance * distance / v, axis=-1)
+
+
+def log_bernoulli_with_logits(x, logits) -> Tensor:
+    """log Π Bernoulli(xⱼ; σ(lⱼ)) over the last axis: x, logits (..., D) -> (...)."""
+    return ops.log_bernoulli(x, logits)
+
+
+def log_mean_exp(x, axis) -> Tensor:
+    """log (1/N Σ eˣ) over an axis of N elements, without overflow."""
+    return ops.logsumexp(x, axis) - math.log(x.shape[axis])
+
+
+def duplicate(x, rep) -> Tensor:
+    """rep copies of x one after another: x (N, ...) -> (rep N, ...)."""
+    copies = ops.broadcast_to(x, shape=(rep, *x.shape))
+    return copies.reshape(-1, *x.shape[1:])

@@ -1,0 +1,162 @@
+"""Is a gradient right? Compare it with numbers that come from the function's values alone.
+
+    gradcheck(lambda a, b: a @ b.exp(), [a, b])         # first derivatives
+    gradgradcheck(lambda a, b: a @ b.exp(), [a, b])     # derivatives of the derivatives
+
+Where the function is analytic the reference is the complex step (Squire & Trapp 1998):
+Im f(x + ih) / h subtracts nothing, so with h = 10⁻²⁰ it is right to the last digits. Elsewhere it
+is the five-point stencil, good to about ten digits. Both run in float64, since differences in
+float32 cannot see a gradient that is wrong by a part in a thousand.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from minigrad import kernels, ops
+from minigrad.engine import NotAnalytic, enable_grad, grad, no_grad
+from minigrad.tensor import Tensor
+
+COMPLEX_STEP = 1e-20
+STEP = 1e-3  # of the stencil: truncation h⁴ f⁽⁵⁾ / 30 and rounding ε f / h are both about 10⁻¹³ f
+TOLERANCE = {"complex": 1e-10, "five-point": 1e-7}
+
+
+class GradcheckError(AssertionError):
+    """The gradient is wrong, or nothing could be compared. Says which input, element, numbers."""
+
+
+def gradcheck(
+    f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0
+) -> bool:
+    """True if backward's gradients of f agree with differences of f; else GradcheckError.
+
+    f: takes one Tensor per input, returns a Tensor or a tuple of them; deterministic.
+    inputs: arrays, Tensors or numbers, converted to float64; keep them away from kinks (by more
+        than 2·10⁻³) and small: the whole Jacobian is computed, one column per input element.
+    method: "complex", "five-point", or "auto": complex if all operations of f are analytic.
+    tolerance: on errors relative to the Jacobian's largest entry (10⁻¹⁰ complex, 10⁻⁷ five-point).
+
+    Each row of the Jacobian is pulled back from a cotangent that has one random entry, and a sum
+    of rows from one that is random throughout. Never ones: a pull that is right for ones alone, or
+    BatchNorm's, where the answer to ones is zero, would pass.
+    """
+    points = [np.array(x, dtype=np.float64) for x in inputs]
+    values = _values(f, points)
+    if not np.array_equal(values, _values(f, points), equal_nan=True):
+        raise GradcheckError("gradcheck: f gave two results for the same inputs; is it random?")
+    if not sum(x.size for x in points) or not values.size:
+        raise GradcheckError("gradcheck: nothing to compare: f has no inputs or no outputs")
+    jacobian, method = _jacobian(f, points, method)
+    scale = np.abs(jacobian).max()
+    if method == "five-point":  # whose rounding error grows with f
+        scale = max(scale, np.abs(values).max())
+    bound = (TOLERANCE[method] if tolerance is None else tolerance) * scale
+    generator = np.random.default_rng(seed)
+    entries = generator.uniform(0.5, 1.5, len(values)) * generator.choice((-1, 1), len(values))
+    for cotangent in [*np.diag(entries), entries]:
+        gradients = _vjp(f, [Tensor(x, requires_grad=True) for x in points], Tensor(cotangent))
+        _compare(gradients, cotangent @ jacobian, points, bound)
+    return True
+
+
+def gradgradcheck(
+    f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0
+) -> bool:
+    """True if second derivatives of f agree with differences of its first; else GradcheckError.
+
+    That is `gradcheck` of (inputs, cotangents) -> gradients, where the cotangents of f's results
+    are inputs too. Arguments as in `gradcheck`.
+    """
+    cotangent = np.random.default_rng(seed).uniform(0.5, 1.5, len(_values(f, inputs)))
+
+    def gradients(*tensors):
+        xs = [x if x.requires_grad else Tensor(x, requires_grad=True) for x in tensors[:-1]]
+        return _vjp(f, xs, tensors[-1], create_graph=True)
+
+    return gradcheck(gradients, [*inputs, cotangent], method=method, tolerance=tolerance, seed=seed)
+
+
+def _output(f, xs) -> Tensor:
+    """All results of f in one vector."""
+    ys = f(*xs)
+    ys = ys if isinstance(ys, (tuple, list)) else (ys,)
+    if not all(isinstance(y, Tensor) for y in ys):
+        raise TypeError("gradcheck: f must return a Tensor or a tuple of Tensors")
+    return ops.concatenate([y.reshape(-1) for y in ys])
+
+
+def _values(f, points) -> np.ndarray:
+    dtype = np.result_type(np.float64, *points)  # complex as soon as one of them is
+    with no_grad():
+        return _output(f, [Tensor(x, dtype=dtype) for x in points]).data
+
+
+def _vjp(f, xs, cotangent, create_graph=False) -> list[Tensor]:
+    """The gradients with respect to xs for this cotangent; zeros where f does not depend on x."""
+    with enable_grad():
+        y = _output(f, xs)
+    if not y.requires_grad:
+        return [x.detach() * 0 for x in xs]
+    found = grad(y, xs, cotangent, create_graph=create_graph, allow_unused=True)
+    return [x.detach() * 0 if g is None else g for x, g in zip(xs, found, strict=True)]
+
+
+def _jacobian(f, points, method) -> tuple[np.ndarray, str]:
+    """(outputs, inputs) from values alone, and the method that it came by."""
+    if method in ("auto", "complex"):
+        try:
+            with kernels.backend("numpy"):
+                return _columns(f, points, _complex_column), "complex"
+        except NotAnalytic:
+            if method == "complex":
+                raise
+    elif method != "five-point":
+        raise ValueError(f"gradcheck: method {method!r}; choose auto, complex or five-point")
+    return _columns(f, points, _five_point_column), "five-point"
+
+
+def _columns(f, points, column) -> np.ndarray:
+    columns = []
+    for i, point in enumerate(points):
+        for index in np.ndindex(point.shape):
+
+            def shifted(h, i=i, point=point, index=index):
+                moved = point.astype(np.result_type(point, type(h)))
+                moved[index] += h
+                return _values(f, [*points[:i], moved, *points[i + 1 :]])
+
+            columns.append(column(shifted, max(1.0, abs(point[index]))))
+    return np.stack(columns, axis=1)
+
+
+def _complex_column(shifted, size):
+    return np.imag(shifted(1j * COMPLEX_STEP)) / COMPLEX_STEP
+
+
+def _five_point_column(shifted, size):
+    """f′ ≈ (f(x − 2h) − 8 f(x − h) + 8 f(x + h) − f(x + 2h)) / 12h, error h⁴ f⁽⁵⁾ / 30."""
+    h = STEP * size
+    return (shifted(-2 * h) - 8 * shifted(-h) + 8 * shifted(h) - shifted(2 * h)) / (12 * h)
+
+
+def _compare(gradients, expected, points, bound):
+    start = 0
+    for i, (gradient, point) in enumerate(zip(gradients, points, strict=True)):
+        g = gradient.data
+        if g.shape != point.shape or g.dtype != np.float64:
+            raise GradcheckError(
+                f"gradcheck: input {i} is float64 of shape {point.shape}, but its gradient is "
+                f"{g.dtype} of shape {g.shape}"
+            )
+        reference = expected[start : start + point.size].reshape(point.shape)
+        start += point.size
+        error = np.abs(g - reference)
+        if not (error <= bound).all():  # also for NaN
+            worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), g.shape)
+            element = tuple(int(n) for n in worst)
+            raise GradcheckError(
+                f"gradcheck: input {i}, element {element} (value {point[element]:.17g}): backward "
+                f"gives {g[element]:.17g}, differences of f give {reference[element]:.17g}; the "
+                f"error {error[element]:.2g} is above {bound:.2g}"
+            )

@@ -1,0 +1,42 @@
+"""Pure functions on arrays, in two versions: `specification` (NumPy) and numba.
+
+`MINIGRAD_BACKEND` (numba, the default, or numpy) says which one a process starts with.
+"""
+
+import os
+from contextlib import contextmanager
+
+from minigrad.kernels import specification
+from minigrad.kernels.specification import *  # noqa: F403
+
+NAMES = specification.__all__
+
+_active = "numpy"
+
+
+def _use(name):
+    global _active
+    if name == "numpy":
+        source = vars(specification)
+    elif name == "numba":
+        from minigrad.kernels import adam, elementwise, gemm, reduce
+
+        source = vars(gemm) | vars(reduce) | vars(adam) | vars(elementwise)
+    else:
+        raise ValueError(f"MINIGRAD_BACKEND is {name!r}: choose numba or numpy")
+    globals().update({kernel: source[kernel] for kernel in NAMES})
+    _active = name
+
+
+@contextmanager
+def backend(name):
+    """Compute with the given backend inside the block. For checks: it switches all threads."""
+    before = _active
+    _use(name)
+    try:
+        yield
+    finally:
+        _use(before)
+
+
+_use(os.environ.get("MINIGRAD_BACKEND", "numba"))

@@ -1,0 +1,166 @@
+"""Elementwise functions, each one pass over its arrays.
+
+A kernel is a loop over flat arrays that LLVM turns into vector code. It can't do that to a call of
+the C library's expf, so in float32 eˣ, eˣ − 1 and log(1 + e) are plain arithmetic here, accurate to
+about one unit in the last place; float64, which is for checks, calls the C library.
+
+ZERO and ONE are float32 because that leaves the dtype of an expression as it is: numba, unlike
+NumPy, makes float32 + 1 a float64.
+"""
+
+import math
+
+import numpy as np
+from numba import float32
+from numba.extending import overload, register_jitable
+
+from minigrad.kernels import specification
+from minigrad.kernels.jit import contiguous, jit
+
+ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+LOG2_E = np.float32(1 / math.log(2))
+LN2_HIGH = np.float32(0.693359375)  # ln 2 in two pieces, so that n ln 2 subtracts without rounding
+LN2_LOW = np.float32(math.log(2) - 0.693359375)  # (Cody & Waite 1980)
+TAYLOR = tuple(np.float32(1 / math.factorial(k)) for k in (7, 6, 5, 4, 3, 2, 1))
+ATANH = tuple(np.float32(1 / k) for k in (15, 13, 11, 9, 7, 5, 3, 1))
+
+
+@register_jitable
+def _reduce_exponent(x):
+    """n = round(x / ln 2), and eʳ − 1 for r = x − n ln 2, |r| ≤ ln 2 / 2, by its Taylor series."""
+    t = min(max(x, np.float32(-104)), np.float32(89))  # beyond: 0, and infinity
+    n = np.floor(t * LOG2_E + np.float32(0.5))
+    r = t - n * LN2_HIGH - n * LN2_LOW
+    s = ZERO
+    for coefficient in TAYLOR:
+        s = (s + coefficient) * r
+    return np.int32(n), s
+
+
+@register_jitable
+def _times_power_of_two(x, n):
+    """x 2ⁿ, with 2ⁿ made from bits in two halves: at the ends of the range float32 has no 2ⁿ."""
+    half = n >> np.int32(1)
+    a = np.int32((half + np.int32(127)) << np.int32(23)).view(np.float32)
+    b = np.int32((n - half + np.int32(127)) << np.int32(23)).view(np.float32)
+    return x * a * b
+
+
+def _in_float32(c_library):
+    """The decorated function of one float32; for a float64 in its place, the C library's."""
+
+    def decorate(function):
+        def scalar(x):
+            raise NotImplementedError(f"{function.__name__} is for compiled code")
+
+        @overload(scalar)
+        def choose(x):
+            return function if x == float32 else lambda x: c_library(x)
+
+        return scalar
+
+    return decorate
+
+
+@_in_float32(math.exp)
+def _exp(x):
+    n, s = _reduce_exponent(x)
+    return _times_power_of_two(s + ONE, n) if x == x else x
+
+
+@_in_float32(math.expm1)
+def _expm1(x):
+    """2ⁿ (eʳ − 1) + (2ⁿ − 1): for small x, n = 0 and nothing cancels."""
+    n, s = _reduce_exponent(x)
+    return _times_power_of_two(s, n) + (_times_power_of_two(ONE, n) - ONE) if x == x else x
+
+
+@_in_float32(math.log1p)
+def _log1p(x):
+    """For x in [0, 1]: 2 artanh(u) = 2 (u + u³/3 + u⁵/5 + …) with u = x / (2 + x) ≤ 1/3."""
+    u = x / (TWO + x)
+    square, s = u * u, ZERO
+    for coefficient in ATANH:
+        s = s * square + coefficient
+    return TWO * u * s
+
+
+@jit()
+def _exp_loop(x, out):
+    for i in range(x.size):
+        out[i] = _exp(x[i])
+
+
+@jit()
+def _sigmoid_loop(x, out):
+    for i in range(x.size):
+        e = _exp(-abs(x[i]))
+        out[i] = (ONE if x[i] > ZERO else e) / (ONE + e)
+
+
+@jit()
+def _softplus_loop(x, out):
+    for i in range(x.size):
+        out[i] = max(x[i], ZERO) + _log1p(_exp(-abs(x[i])))
+
+
+@jit()
+def _elu_loop(x, alpha, out):
+    for i in range(x.size):
+        out[i] = x[i] if x[i] > ZERO else alpha * _expm1(min(x[i], ZERO))
+
+
+@jit()
+def _elu_pull_loop(g, y, alpha, out):
+    for i in range(g.size):
+        out[i] = g[i] * (ONE if y[i] > ZERO else y[i] + alpha)
+
+
+@jit(fastmath={"contract", "reassoc"})  # reassoc: a vector of partial sums per row
+def _log_bernoulli_loop(x, logits, out):
+    for i in range(x.shape[0]):
+        total = out.dtype.type(0)
+        for j in range(x.shape[1]):
+            p, t = x[i, j], logits[i, j]
+            s = _log1p(_exp(-abs(t)))
+            total -= s + (ONE - p) * max(t, ZERO) + p * max(-t, ZERO)
+        out[i] = total
+
+
+def _unary(loop, specified):
+    """The kernel that runs a loop over an array of any layout; other dtypes as specified."""
+
+    def kernel(x, *constants):
+        if x.dtype.char not in "fd":
+            return specified(x, *constants)
+        x = contiguous(x)
+        out = np.empty_like(x)
+        loop(x.reshape(-1), *map(x.dtype.type, constants), out.reshape(-1))
+        return out
+
+    return kernel
+
+
+exp = _unary(_exp_loop, specification.exp)
+sigmoid = _unary(_sigmoid_loop, specification.sigmoid)
+softplus = _unary(_softplus_loop, specification.softplus)
+elu = _unary(_elu_loop, specification.elu)
+
+
+def elu_pull(g, y, alpha):
+    if g.dtype.char not in "fd" or g.dtype != y.dtype or g.shape != y.shape:
+        return specification.elu_pull(g, y, alpha)
+    g, y = contiguous(g), contiguous(y)
+    out = np.empty_like(g)
+    _elu_pull_loop(g.reshape(-1), y.reshape(-1), g.dtype.type(alpha), out.reshape(-1))
+    return out
+
+
+def log_bernoulli(x, logits):
+    if x.dtype.char not in "fd" or x.dtype != logits.dtype:
+        return specification.log_bernoulli(x, logits)
+    x, logits = (contiguous(array) for array in np.broadcast_arrays(x, logits))
+    out = np.empty(x.shape[:-1], x.dtype)
+    rows = (out.size, x.shape[-1])
+    _log_bernoulli_loop(x.reshape(rows), logits.reshape(rows), out.reshape(-1))
+    return out

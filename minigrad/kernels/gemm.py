@@ -1,0 +1,155 @@
+"""The matrix product, at the speed of a vendor's BLAS and on numba's own threads.
+
+Three layouts occur in a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. None copies its operands:
+
+- a · b and aᵀ · b: a tile of five rows by one wide vector (simd.py) stays in registers while k
+  runs; a is read by strides, so that a and aᵀ are one kernel, and b's rows are read in place.
+- a · bᵀ: rows of both are contiguous along k, so a tile of 4 × 4 dot products runs along k.
+
+A tile at the right or bottom edge is moved back inside and computes some elements a second time,
+in the same order and hence to the same bits. An element is always summed over k by one thread:
+the result does not depend on how many there are.
+"""
+
+import numpy as np
+from numba import prange
+
+from minigrad.kernels import simd, specification
+from minigrad.kernels.jit import contiguous, jit, pool
+
+ROWS = 5  # of a register tile: see simd.BYTES
+SIDE = 4  # of a tile of dot products: 16 accumulators
+SERIAL = 2**19  # multiply-adds below which waking the other threads costs more than it saves
+
+
+@jit()
+def _rows_tile(a, row, step, b, out, i, j, K, M):
+    """out[i:i+5, j:j+lanes] = a[i:i+5, :] b[:, j:j+lanes], where a[i, k] = a[i·row + k·step]."""
+    c0 = c1 = c2 = c3 = c4 = simd.zeros(b)
+    p, q = i * row, j
+    for _ in range(K):
+        v = simd.load(b, q)
+        c0 = simd.fma(a[p], v, c0)
+        c1 = simd.fma(a[p + row], v, c1)
+        c2 = simd.fma(a[p + 2 * row], v, c2)
+        c3 = simd.fma(a[p + 3 * row], v, c3)
+        c4 = simd.fma(a[p + 4 * row], v, c4)
+        p += step
+        q += M
+    q = i * M + j
+    simd.store(out, q, c0)
+    simd.store(out, q + M, c1)
+    simd.store(out, q + 2 * M, c2)
+    simd.store(out, q + 3 * M, c3)
+    simd.store(out, q + 4 * M, c4)
+
+
+@jit()
+def _rows(a, row, step, b, out, N, K, M, lanes, start, stop):
+    """Tiles start ≤ t < stop, numbered down the columns so that a panel of b stays in cache."""
+    down = (N + ROWS - 1) // ROWS
+    for t in range(start, stop):
+        i, j = (t % down) * ROWS, (t // down) * lanes
+        _rows_tile(a, row, step, b, out, min(i, N - ROWS), min(j, M - lanes), K, M)
+
+
+@jit(fastmath={"contract", "reassoc"})  # reassoc: a vector of partial sums for each dot product
+def _dots_tile(a, b, out, i, j):
+    """out[i:i+4, j:j+4] = a[i:i+4, :] b[j:j+4, :]ᵀ"""
+    a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
+    b0, b1, b2, b3 = b[j], b[j + 1], b[j + 2], b[j + 3]
+    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = a.dtype.type(0)
+    c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = a.dtype.type(0)
+    for k in range(a.shape[1]):
+        x0, x1, x2, x3 = a0[k], a1[k], a2[k], a3[k]
+        y0, y1, y2, y3 = b0[k], b1[k], b2[k], b3[k]
+        c00, c01, c02, c03 = c00 + x0 * y0, c01 + x0 * y1, c02 + x0 * y2, c03 + x0 * y3
+        c10, c11, c12, c13 = c10 + x1 * y0, c11 + x1 * y1, c12 + x1 * y2, c13 + x1 * y3
+        c20, c21, c22, c23 = c20 + x2 * y0, c21 + x2 * y1, c22 + x2 * y2, c23 + x2 * y3
+        c30, c31, c32, c33 = c30 + x3 * y0, c31 + x3 * y1, c32 + x3 * y2, c33 + x3 * y3
+    o0, o1, o2, o3 = out[i], out[i + 1], out[i + 2], out[i + 3]
+    o0[j], o0[j + 1], o0[j + 2], o0[j + 3] = c00, c01, c02, c03
+    o1[j], o1[j + 1], o1[j + 2], o1[j + 3] = c10, c11, c12, c13
+    o2[j], o2[j + 1], o2[j + 2], o2[j + 3] = c20, c21, c22, c23
+    o3[j], o3[j + 1], o3[j + 2], o3[j + 3] = c30, c31, c32, c33
+
+
+@jit()
+def _dots(a, b, out, start, stop):
+    N, M = out.shape
+    down = (N + SIDE - 1) // SIDE
+    for t in range(start, stop):
+        _dots_tile(a, b, out, min(t % down * SIDE, N - SIDE), min(t // down * SIDE, M - SIDE))
+
+
+@jit(parallel=True)
+def _rows_parallel(a, row, step, b, out, N, K, M, lanes, tiles, pieces):
+    for piece in prange(pieces):
+        start, stop = piece * tiles // pieces, (piece + 1) * tiles // pieces
+        _rows(a, row, step, b, out, N, K, M, lanes, start, stop)
+
+
+@jit(parallel=True)
+def _dots_parallel(a, b, out, tiles, pieces):
+    for piece in prange(pieces):
+        _dots(a, b, out, piece * tiles // pieces, (piece + 1) * tiles // pieces)
+
+
+@jit()
+def _tiny(a, b, out):
+    """Plain loops, for what is smaller than a tile."""
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            total = out.dtype.type(0)
+            for k in range(a.shape[1]):
+                total += a[i, k] * b[k, j]
+            out[i, j] = total
+
+
+def _tiles(N, n, M, m):
+    return -(-N // n) * -(-M // m)
+
+
+def _product(a, b):
+    """a (N, K), b (K, M) -> (N, M); either may be the transpose of a C-contiguous array."""
+    (N, K), M = a.shape, b.shape[1]
+    lanes = simd.BYTES // a.itemsize
+    if M < lanes <= N:  # a narrow result, such as a 10-dimensional latent: turn it on its side
+        return contiguous(_product(b.T, a.T).T)
+    out = np.empty((N, M), a.dtype)
+    large, pieces = N * K * M > SERIAL, 32
+    if b.T.flags.c_contiguous and not b.flags.c_contiguous and N >= SIDE and M >= SIDE:
+        a, b, tiles = contiguous(a), b.T, _tiles(N, SIDE, M, SIDE)
+        if large:
+            with pool:
+                _dots_parallel(a, b, out, tiles, pieces)
+        else:
+            _dots(a, b, out, 0, tiles)
+    elif N >= ROWS and M >= lanes:
+        if a.T.flags.c_contiguous:
+            flat, row, step = a.T.reshape(-1), 1, N
+        else:
+            flat, row, step = contiguous(a).reshape(-1), K, 1
+        b, tiles = contiguous(b).reshape(-1), _tiles(N, ROWS, M, lanes)
+        if large:
+            with pool:
+                _rows_parallel(flat, row, step, b, out.reshape(-1), N, K, M, lanes, tiles, pieces)
+        else:
+            _rows(flat, row, step, b, out.reshape(-1), N, K, M, lanes, 0, tiles)
+    else:
+        _tiny(contiguous(a), contiguous(b), out)
+    return out
+
+
+def matmul(a, b):
+    if a.dtype != b.dtype or a.dtype.char not in "fd":
+        return specification.matmul(a, b)
+    if a.ndim == b.ndim == 2:
+        return _product(a, b)
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    left = np.broadcast_to(a, batch + a.shape[-2:])
+    right = np.broadcast_to(b, batch + b.shape[-2:])
+    out = np.empty(batch + (a.shape[-2], b.shape[-1]), a.dtype)
+    for index in np.ndindex(batch):
+        out[index] = _product(left[index], right[index])
+    return out

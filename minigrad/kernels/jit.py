@@ -1,0 +1,68 @@
+"""How the numba kernels are compiled, cached on disk, and kept to one pool of threads."""
+
+import hashlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+import numba
+import numpy as np
+
+
+def _cache_folder():
+    """A folder named after the source of all kernels.
+
+    numba's own cache does not see an edit in a module that a kernel imports, and it freezes
+    globals; with the hash in the name, whoever changes a line here runs the line they changed.
+    """
+    source = hashlib.sha256(numba.__version__.encode())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        source.update(file.read_bytes())
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "minigrad" / f"kernels-{source.hexdigest()[:16]}"
+
+
+CACHE = _cache_folder()
+try:
+    if not CACHE.exists():
+        CACHE.mkdir(parents=True)
+        print("minigrad: compiling the kernels for this machine, once (some 15 s).",
+              file=sys.stderr)  # fmt: skip
+    _cached = os.access(CACHE, os.W_OK)
+except OSError as error:
+    _cached = False
+    print(f"minigrad: {CACHE} can't be used ({error.strerror}); kernels compile at every start. "
+          "Set XDG_CACHE_HOME to a folder that can be written.", file=sys.stderr)  # fmt: skip
+
+
+def jit(**options):
+    """`numba.njit` with this project's settings. Options are numba's.
+
+    NumPy's error model: 1/0 is inf, not an exception. `contract` lets a·b + c become one fused
+    multiply-add; nothing that would assume away NaN, infinity or the sign of zero.
+    """
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}} | options
+
+    def decorate(function):
+        before = numba.config.CACHE_DIR  # numba reads it once, here, when caching is switched on
+        numba.config.CACHE_DIR = str(CACHE)
+        try:
+            return numba.njit(cache=_cached, **options)(function)
+        finally:
+            numba.config.CACHE_DIR = before
+
+    return decorate
+
+
+# Two Python threads that enter parallel kernels at once abort the process under numba's simplest
+# threading layer. Whoever calls a parallel kernel holds this.
+pool = threading.Lock()
+
+
+def contiguous(array):
+    """The array itself, or a copy of it: C-contiguous, aligned and writable.
+
+    numba compiles a kernel anew for each layout, and for read-only arrays; so one layout is all.
+    """
+    return array if array.flags.carray else np.array(array, order="C")

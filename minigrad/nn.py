@@ -1,0 +1,166 @@
+"""Modules: functions that own their parameters, named as in PyTorch so that weights travel."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from minigrad import ops, random
+from minigrad.tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module trains. A plain Tensor attribute is a buffer: saved, not trained."""
+
+    __slots__ = ()
+
+    def __init__(self, data):
+        super().__init__(data, requires_grad=True)
+
+
+class Module:
+    """A function with parameters. Subclasses assign Tensors and Modules to attributes.
+
+    training: True after `train()`, False after `eval()`; for layers that differ between the two.
+    """
+
+    training = True
+
+    def __call__(self, *inputs):
+        return self.forward(*inputs)
+
+    def forward(self, *inputs):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def children(self) -> Iterator[tuple[str, "Module"]]:
+        """The direct submodules with their attributes' names."""
+        return ((name, m) for name, m in vars(self).items() if isinstance(m, Module))
+
+    def named_tensors(self, prefix="") -> Iterator[tuple[str, Tensor]]:
+        """Parameters and buffers of this module and all below it, as ("encoder.0.weight", w)."""
+        for name, tensor in vars(self).items():
+            if isinstance(tensor, Tensor):
+                yield prefix + name, tensor
+        for name, module in self.children():
+            yield from module.named_tensors(f"{prefix}{name}.")
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        return ((name, p) for name, p in self.named_tensors() if isinstance(p, Parameter))
+
+    def parameters(self) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters())
+
+    def zero_grad(self) -> None:
+        for p in self.parameters():
+            p.grad = None
+
+    def train(self, mode=True) -> "Module":
+        self.training = mode
+        for _, module in self.children():
+            module.train(mode)
+        return self
+
+    def eval(self) -> "Module":
+        return self.train(False)
+
+    def double(self) -> "Module":
+        """Convert parameters and buffers to float64."""
+        for _, tensor in self.named_tensors():
+            tensor._array = tensor._array.astype(np.float64)
+            tensor._wrote()
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers by name."""
+        return {name: tensor.data.copy() for name, tensor in self.named_tensors()}
+
+    def load_state_dict(self, state: Mapping) -> None:
+        """Write the values of a state_dict (arrays, or CPU tensors of PyTorch) into this module.
+
+        Raises ValueError, and writes nothing, unless names and shapes are exactly the module's.
+        """
+        own = dict(self.named_tensors())
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        problems = [f"{name} is missing" for name in own if name not in arrays]
+        problems += [f"{name} is not in the module" for name in arrays if name not in own]
+        problems += [
+            f"{name} has shape {arrays[name].shape}, the module's has {tensor.shape}"
+            for name, tensor in own.items()
+            if name in arrays and arrays[name].shape != tensor.shape
+        ]
+        if problems:
+            raise ValueError(
+                f"load_state_dict: these are not the weights of this {type(self).__name__}: "
+                + "; ".join(problems)
+            )
+        for name, tensor in own.items():
+            tensor.copy_(arrays[name])
+
+
+class Sequential(Module):
+    """One module after another; named "0", "1", … in a state_dict."""
+
+    def __init__(self, *modules):
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
+    def forward(self, x):
+        for _, module in self.children():
+            x = module(x)
+        return x
+
+
+class Linear(Module):
+    """y = x wᵀ + b      x (..., in_features) -> y (..., out_features)
+
+    weight (out, in) and bias (out,) start uniform in ±1/√in, as in PyTorch.
+    """
+
+    def __init__(self, in_features, out_features, bias=True):
+        bound = 1 / math.sqrt(in_features)
+        self.weight = Parameter(random.uniform((out_features, in_features), -bound, bound))
+        self.bias = Parameter(random.uniform((out_features,), -bound, bound)) if bias else None
+
+    def forward(self, x):
+        if self.bias is None:
+            return x @ self.weight.mT
+        if x.ndim == 2:
+            return ops.linear(x, self.weight, self.bias)
+        rows = ops.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias)
+        return rows.reshape(*x.shape[:-1], rows.shape[-1])
+
+
+class ReLU(Module):
+    def forward(self, x):
+        return ops.relu(x)
+
+
+class LeakyReLU(Module):
+    def __init__(self, negative_slope=0.01):
+        self.negative_slope = negative_slope
+
+    def forward(self, x):
+        return ops.leaky_relu(x, negative_slope=self.negative_slope)
+
+
+class ELU(Module):
+    def __init__(self, alpha=1.0):
+        self.alpha = alpha
+
+    def forward(self, x):
+        return ops.elu(x, alpha=self.alpha)
+
+
+class Sigmoid(Module):
+    def forward(self, x):
+        return ops.sigmoid(x)
+
+
+class Tanh(Module):
+    def forward(self, x):
+        return ops.tanh(x)
+
+
+class Softplus(Module):
+    def forward(self, x):
+        return ops.softplus(x)

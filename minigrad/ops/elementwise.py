@@ -1,0 +1,245 @@
+"""Operations that act on each element, with broadcasting.
+
+Each docstring: the formula, then VJP, the cotangents. Shapes are those of the operands, which
+broadcast to y's; the engine sums ā over the axes along which a was broadcast.
+"""
+
+import numpy as np
+
+from minigrad import kernels
+from minigrad.engine import composite, primitive
+
+
+def _chain(g, slope):
+    """g · slope, except that 0 · ∞ = 0.
+
+    Where a cotangent is zero nothing downstream depends on the value, however singular it is:
+    in where(x > 0, log(x), 0) no NaN comes back through the branch that was not taken.
+    """
+    singular = ~np.isfinite(slope._array) & (g._array == 0)
+    return g * (where(singular, 0, slope) if singular.any() else slope)
+
+
+# ---- arithmetic
+
+
+@primitive
+def add(a, b):
+    """y = a + b.   VJP: ā = g, b̄ = g"""
+    return a._array + b._array, lambda g, y: g, lambda g, y: g
+
+
+@primitive
+def subtract(a, b):
+    """y = a − b.   VJP: ā = g, b̄ = −g"""
+    return np.subtract(a._array, b._array), lambda g, y: g, lambda g, y: -g
+
+
+@primitive
+def multiply(a, b):
+    """y = a b.   VJP: ā = g b, b̄ = g a"""
+    return a._array * b._array, lambda g, y: g * b, lambda g, y: g * a
+
+
+@primitive
+def divide(a, b):
+    """y = a / b.   VJP: ā = g / b, b̄ = −g y / b"""
+    y = a._array / b._array
+    return y, lambda g, y: _chain(g, 1 / b), lambda g, y: _chain(g, -y / b)
+
+
+@primitive
+def negative(a):
+    """y = −a.   VJP: ā = −g"""
+    return -a._array, lambda g, y: -g
+
+
+@primitive
+def power(a, b):
+    """y = aᵇ.   VJP: ā = g b aᵇ⁻¹, b̄ = g y log a
+
+    At b = 0 the first slope is 0 for every a (the formula gives 0 · ∞ at a = 0); at a = 0 ≤ b the
+    second is 0, because aᵇ is constant in b > 0.
+    """
+
+    def pull_a(g, y):
+        constant = b._array == 0
+        return _chain(g, b * a ** where(constant, 1, b - 1) if constant.any() else b * a ** (b - 1))
+
+    def pull_b(g, y):
+        flat = (a._array == 0) & (b._array.real >= 0)
+        return _chain(g, y * log(where(flat, 1, a)) if flat.any() else y * log(a))
+
+    return a._array**b._array, pull_a, pull_b
+
+
+@primitive
+def to(a, *, dtype):
+    """y = a in another dtype.   VJP: ā = g in a's dtype"""
+    return a._array.astype(dtype), lambda g, y: to(g, dtype=a.dtype)
+
+
+# ---- exponentials and logarithms
+
+
+@primitive
+def exp(a):
+    """y = eᵃ.   VJP: ā = g y"""
+    return kernels.exp(a._array), lambda g, y: _chain(g, y)
+
+
+@primitive
+def expm1(a):
+    """y = eᵃ − 1, accurate near a = 0.   VJP: ā = g (y + 1)"""
+    return np.expm1(a._array), lambda g, y: _chain(g, y + 1)
+
+
+@primitive
+def log(a):
+    """y = log a.   VJP: ā = g / a"""
+    return np.log(a._array), lambda g, y: _chain(g, 1 / a)
+
+
+@primitive
+def log1p(a):
+    """y = log(1 + a), accurate near a = 0.   VJP: ā = g / (1 + a)"""
+    return np.log1p(a._array), lambda g, y: _chain(g, 1 / (1 + a))
+
+
+@primitive
+def x_minus_log1p(a):
+    """y = a − log(1 + a), without cancellation near a = 0.   VJP: ā = g a / (1 + a)
+
+    y ≈ a²/2 is all that is left of two numbers of size a: the plain formula has no digit right in
+    float32 at a = 10⁻⁷. So it is computed in double precision, and from its series for |a| < 10⁻³,
+    where that is exact to 10⁻¹⁸: a²/2 − a³/3 + a⁴/4 − …
+    """
+    x = a._array.astype(np.result_type(a.dtype, np.float64))
+    series = x * x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x / 7)))))
+    y = np.where(np.abs(x.real) < 1e-3, series, x - np.log1p(x))
+    return y.astype(a.dtype), lambda g, y: _chain(g, a / (1 + a))
+
+
+@primitive
+def sqrt(a):
+    """y = √a.   VJP: ā = g / (2 y)"""
+    return np.sqrt(a._array), lambda g, y: _chain(g, 0.5 / y)
+
+
+# ---- activations
+
+
+@primitive
+def sigmoid(a):
+    """y = σ(a) = 1 / (1 + e⁻ᵃ).   VJP: ā = g y (1 − y)"""
+    return kernels.sigmoid(a._array), lambda g, y: g * y * (1 - y)
+
+
+@primitive
+def softplus(a):
+    """y = log(1 + eᵃ), never overflowing.   VJP: ā = g σ(a)"""
+    return kernels.softplus(a._array), lambda g, y: g * sigmoid(a)
+
+
+@composite
+def logsigmoid(a):
+    """y = log σ(a) = −softplus(−a): finite wherever a is, unlike log(sigmoid(a))."""
+    return -softplus(-a)
+
+
+@primitive
+def tanh(a):
+    """y = tanh a.   VJP: ā = g (1 − y²)"""
+    return np.tanh(a._array), lambda g, y: g * (1 - y * y)
+
+
+@primitive(analytic=False)
+def relu(a):
+    """y = max(a, 0).   VJP: ā = g where a > 0, else 0"""
+    return np.maximum(a._array, 0), lambda g, y: where(a._array > 0, g, 0)
+
+
+@primitive(analytic=False)
+def leaky_relu(a, *, negative_slope=0.01):
+    """y = a where a > 0, else s a, with s = negative_slope.   VJP: ā = g where a > 0, else s g"""
+    s = float(negative_slope)
+    return (
+        np.where(a._array > 0, a._array, s * a._array),
+        lambda g, y: where(a._array > 0, g, s * g),
+    )
+
+
+@primitive
+def elu(a, *, alpha=1.0):
+    """y = a where a > 0, else α (eᵃ − 1), α > 0.   VJP: ā = elu_pull(g, y)
+
+    Clevert, Unterthiner & Hochreiter 2016, eq. 15. Raises ValueError if α ≤ 0.
+    """
+    if not alpha > 0:
+        raise ValueError(f"elu: alpha = {alpha}; it must be positive")
+    alpha = float(alpha)
+    return kernels.elu(a._array, alpha), lambda g, y: elu_pull(g, y, alpha=alpha)
+
+
+@primitive
+def elu_pull(g, y, *, alpha):
+    """h = g where y > 0, else g (y + α): elu's slope from its result, for α eᵃ = y + α.
+
+    VJP, for the cotangent c of h: ḡ = elu_pull(c, y), ȳ = 0 where y > 0, else c g
+    """
+    return (
+        kernels.elu_pull(g._array, y._array, alpha),
+        lambda c, h: elu_pull(c, y, alpha=alpha),
+        lambda c, h: where(y._array.real > 0, 0, c * g),
+    )
+
+
+# ---- choices. At a tie, maximum and minimum send half of the cotangent to each
+
+
+@primitive(analytic=False)
+def abs(a):
+    """y = |a|.   VJP: ā = g sign(a), 0 at a = 0"""
+    return np.abs(a._array), lambda g, y: g * np.sign(a._array)
+
+
+@primitive(analytic=False)
+def maximum(a, b):
+    """y = max(a, b).   VJP: ā = g where a > b, g / 2 where a = b, else 0; b̄ = g − ā"""
+    return np.maximum(a._array, b._array), *_halves(a._array > b._array, a._array == b._array)
+
+
+@primitive(analytic=False)
+def minimum(a, b):
+    """y = min(a, b).   VJP: ā = g where a < b, g / 2 where a = b, else 0; b̄ = g − ā"""
+    return np.minimum(a._array, b._array), *_halves(a._array < b._array, a._array == b._array)
+
+
+def _halves(first, tie):
+    share = first + 0.5 * tie
+    return lambda g, y: g * share, lambda g, y: g * (1 - share)
+
+
+@primitive(analytic=False)
+def clip(a, *, min=None, max=None):
+    """y = a kept within [min, max].   VJP: ā = g where min ≤ a ≤ max, else 0"""
+    low = -np.inf if min is None else float(min)
+    high = np.inf if max is None else float(max)
+    inside = (a._array >= low) & (a._array <= high)
+    return np.clip(a._array, min, max), lambda g, y: where(inside, g, 0)
+
+
+@composite
+def where(condition, a, b):
+    """y = a where the condition holds, else b. The condition (an array or Tensor) is a constant."""
+    return select(a, b, condition=np.array(condition, dtype=bool))
+
+
+@primitive
+def select(a, b, *, condition):
+    """y = a where the condition holds, else b.   VJP: ā = g there, else 0; b̄ = 0 there, else g"""
+    return (
+        np.where(condition, a._array, b._array),
+        lambda g, y: select(g, 0, condition=condition),
+        lambda g, y: select(0, g, condition=condition),
+    )

@@ -1,0 +1,76 @@
+"""Optimisers. A step writes the parameters in place, and counts the write on each of them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from minigrad import kernels
+from minigrad.tensor import Tensor
+
+
+class Optimizer:
+    """What SGD and Adam share: the parameters, and a place for state beside each.
+
+    Raises ValueError if there are no parameters or lr is not positive.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float):
+        self.params = list(params)
+        self.lr = lr
+        if not self.params:
+            raise ValueError(f"{type(self).__name__}: the list of parameters is empty")
+        if not lr > 0:
+            raise ValueError(f"{type(self).__name__}: lr = {lr}; it must be positive")
+
+    def _zeros(self) -> list[np.ndarray]:
+        return [np.zeros_like(p._array) for p in self.params]
+
+    def zero_grad(self) -> None:
+        for p in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        for i, p in enumerate(self.params):
+            if p.grad is not None:
+                self._update(i, p._array, np.ascontiguousarray(p.grad._array))
+                p._wrote()
+
+    def _update(self, i, p, g):
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """b ← momentum · b + g,  p ← p − lr · b, with b = g at the first step, as in PyTorch."""
+
+    def __init__(self, params, lr, momentum=0.0):
+        super().__init__(params, lr)
+        self.momentum = momentum
+        self.buffers = self._zeros()
+
+    def _update(self, i, p, g):
+        buffer = self.buffers[i]
+        buffer *= self.momentum
+        buffer += g
+        p -= self.lr * buffer
+
+
+class Adam(Optimizer):
+    """Kingma & Ba 2015, algorithm 1, as PyTorch computes it: see `kernels.specification`.
+
+    betas: decay of the running means of g and g². eps: added to √v̂.
+    """
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(params, lr)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
+        self.betas, self.eps = betas, eps
+        self.means, self.squares = self._zeros(), self._zeros()
+        self.steps = [0] * len(self.params)
+
+    def _update(self, i, p, g):
+        self.steps[i] += 1
+        beta1, beta2 = self.betas
+        m, v, step = self.means[i], self.squares[i], self.steps[i]
+        kernels.adam_step(p, g, m, v, self.lr, beta1, beta2, self.eps, step)

@@ -1,0 +1,241 @@
+"""Tensor: an array that it owns, and, if a gradient is wanted, how it came about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from minigrad.engine import Node
+
+_DTYPES = "bool, integer, float32 or float64 (complex only for the complex step)"
+
+
+class Tensor:
+    """An n-dimensional array of one dtype that remembers the operations it went through.
+
+    Tensor(data) copies data: nobody else holds the array, so no later change to data can make a
+    recorded value stale. Python floats become float32; arrays keep their dtype; dtype converts.
+
+    requires_grad: compute gradients with respect to this tensor (floating dtypes only).
+    grad: after `backward`, ∂L/∂self, a Tensor of the same shape; None before.
+
+    Raises TypeError for data that is not numeric, or an integer tensor that requires a gradient.
+    """
+
+    __slots__ = ("_array", "_requires_grad", "grad", "_node", "_version", "__weakref__")
+
+    # NumPy then leaves `array * tensor` to the Tensor, instead of making an array of objects.
+    __array_ufunc__ = None
+
+    _array: np.ndarray  # the engine's own: never handed out writable
+    _requires_grad: bool
+    grad: Tensor | None
+    _node: Node | None  # how it was computed; None for a leaf
+    _version: list[int]  # number of writes to the array; one list for all views of one array
+
+    def __init__(self, data, requires_grad=False, dtype=None):
+        if isinstance(data, (list, tuple)) and any(isinstance(item, Tensor) for item in data):
+            raise TypeError("Tensor: a list of tensors; minigrad.stack joins them, with gradients")
+        try:
+            array = np.array(data, dtype=dtype, order="C")
+        except (ValueError, TypeError) as error:
+            raise TypeError(f"Tensor: this is no array of numbers: {error}") from None
+        if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+            array = array.astype(np.float32)
+        if array.dtype.kind not in "biu" and array.dtype.char not in "fdFD":
+            raise TypeError(f"Tensor: the dtype is {array.dtype}; give {_DTYPES}")
+        self._array, self.grad, self._node, self._version = array, None, None, [0]
+        self.requires_grad = requires_grad
+
+    @classmethod
+    def _own(cls, array) -> Tensor:
+        """A tensor of an array that the engine has just made: not copied."""
+        tensor = Tensor.__new__(Tensor)
+        tensor._array = array if isinstance(array, np.ndarray) else np.asarray(array)
+        tensor._requires_grad, tensor.grad, tensor._node, tensor._version = False, None, None, [0]
+        return tensor
+
+    # ---- what it is
+
+    @property
+    def data(self) -> np.ndarray:
+        """A read-only view of the values. To write, use `copy_`."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def numpy(self) -> np.ndarray:
+        """The same as `data`."""
+        return self.data
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        return self._array.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._array.dtype
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool):
+        if self._node is not None:
+            raise RuntimeError("requires_grad can be set on leaves only; use detach() for a leaf")
+        if value and self.dtype.kind not in "fc":
+            raise TypeError(
+                f"requires_grad: this tensor is {self.dtype}, and only floating-point tensors have "
+                "gradients; make it one with dtype='float32' or .float()"
+            )
+        self._requires_grad = bool(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """True unless a recorded operation computed it."""
+        return self._node is None
+
+    def item(self) -> float:
+        """The value of a tensor that holds a single number."""
+        if self.size != 1:
+            raise ValueError(f"item: shape {self.shape} holds {self.size} numbers, not one")
+        return self._array.item()
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("a 0-dimensional tensor has no length")
+        return len(self._array)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __float__(self):
+        return float(self.item())
+
+    def __repr__(self):
+        values = np.array2string(self._array, separator=", ", threshold=20, prefix="Tensor(")
+        dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
+        origin = f", from {self._node.operation}" if self._node else ""
+        flag = ", requires_grad=True" if self._requires_grad and not self._node else ""
+        return f"Tensor({values}{dtype}{origin}{flag})"
+
+    # ---- gradients, and writes
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False) -> None:
+        """See `minigrad.engine.backward`."""
+        engine.backward(self, gradient, retain_graph, create_graph)
+
+    def detach(self) -> Tensor:
+        """The same values (not a copy), as a leaf without requires_grad."""
+        tensor = Tensor._own(self._array)
+        tensor._version = self._version
+        return tensor
+
+    def copy_(self, values) -> Tensor:
+        """Write values of the same shape into this leaf, converted to its dtype, and count it.
+
+        backward then refuses to use what was computed from the old values.
+        """
+        values = values._array if isinstance(values, Tensor) else np.asarray(values)
+        if self._node is not None:
+            raise RuntimeError("copy_: only leaves can be written; this tensor was computed")
+        if values.shape != self.shape:
+            raise ValueError(f"copy_: shape {values.shape} into a tensor of shape {self.shape}")
+        self._array[...] = values
+        self._wrote()
+        return self
+
+    def _wrote(self):
+        self._version[0] += 1
+
+    # ---- operators. == and its kin compare elementwise; tensors hash by identity
+
+    def __add__(self, other): return ops.add(self, other)
+    def __radd__(self, other): return ops.add(other, self)
+    def __sub__(self, other): return ops.subtract(self, other)
+    def __rsub__(self, other): return ops.subtract(other, self)
+    def __mul__(self, other): return ops.multiply(self, other)
+    def __rmul__(self, other): return ops.multiply(other, self)
+    def __truediv__(self, other): return ops.divide(self, other)
+    def __rtruediv__(self, other): return ops.divide(other, self)
+    def __pow__(self, other): return ops.power(self, other)
+    def __rpow__(self, other): return ops.power(other, self)
+    def __matmul__(self, other): return ops.matmul(self, other)
+    def __rmatmul__(self, other): return ops.matmul(other, self)
+    def __neg__(self): return ops.negative(self)
+    def __abs__(self): return ops.abs(self)
+    def __getitem__(self, index): return ops.getitem(self, index=index)
+
+    def __eq__(self, other): return self._compare(np.equal, other)  # type: ignore[override]
+    def __ne__(self, other): return self._compare(np.not_equal, other)  # type: ignore[override]
+    def __lt__(self, other): return self._compare(np.less, other)
+    def __le__(self, other): return self._compare(np.less_equal, other)
+    def __gt__(self, other): return self._compare(np.greater, other)
+    def __ge__(self, other): return self._compare(np.greater_equal, other)
+
+    __hash__ = object.__hash__
+
+    def _compare(self, relation, other) -> Tensor:
+        if self.dtype.kind == "c":
+            raise engine.NotAnalytic("complex numbers have no order; compare real ones")
+        return Tensor._own(relation(self._array, np.asarray(other)))
+
+    # ---- operations as methods; minigrad.ops documents each
+
+    def exp(self): return ops.exp(self)
+    def log(self): return ops.log(self)
+    def sqrt(self): return ops.sqrt(self)
+    def abs(self): return ops.abs(self)
+    def sigmoid(self): return ops.sigmoid(self)
+    def tanh(self): return ops.tanh(self)
+    def relu(self): return ops.relu(self)
+    def clip(self, min=None, max=None): return ops.clip(self, min=min, max=max)
+    def sum(self, axis=None, keepdims=False): return ops.sum(self, axis=axis, keepdims=keepdims)
+    def mean(self, axis=None, keepdims=False): return ops.mean(self, axis=axis, keepdims=keepdims)
+    def max(self, axis=None, keepdims=False): return ops.max(self, axis=axis, keepdims=keepdims)
+    def logsumexp(self, axis, keepdims=False): return ops.logsumexp(self, axis, keepdims)
+    def log_softmax(self, axis): return ops.log_softmax(self, axis=axis)
+    def matmul(self, other): return ops.matmul(self, other)
+    def broadcast_to(self, shape): return ops.broadcast_to(self, shape=shape)
+
+    def reshape(self, *shape): return ops.reshape(self, shape=_unpacked(shape))
+    def transpose(self, *axes): return ops.transpose(self, axes=_unpacked(axes) or None)
+    def to(self, dtype): return ops.to(self, dtype=dtype)
+    def float(self): return ops.to(self, dtype=np.float32)
+    def double(self): return ops.to(self, dtype=np.float64)
+
+    @property
+    def T(self) -> Tensor:
+        """All axes reversed."""
+        return ops.transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged: the transpose of each matrix in a batch."""
+        return ops.transpose(self, axes=(*range(self.ndim - 2), -1, -2))
+
+
+def _unpacked(arguments):
+    """f((2, 3)) means f(2, 3)."""
+    return tuple(arguments[0]) if arguments and np.ndim(arguments[0]) == 1 else arguments
+
+
+# At the end, because both build on Tensor. Every import of minigrad begins with this module.
+from minigrad import engine, ops  # noqa: E402
