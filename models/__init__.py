@@ -1,0 +1,1 @@
+"""The homework's models, and what their training scripts share."""
