@@ -47,7 +47,7 @@ def log_bernoulli_with_logits(x, logits) -> Tensor:
 
 def log_mean_exp(x, axis) -> Tensor:
     """log (1/N Σ eˣ) over an axis of N elements, without overflow."""
-    return ops.logsumexp(x, axis) - math.log(x.shape[axis])
+    return ops.logsumexp(x, axis=axis) - math.log(x.shape[axis])
 
 
 def duplicate(x, rep) -> Tensor:

@@ -210,7 +210,9 @@ class Tensor:
     def sum(self, axis=None, keepdims=False): return ops.sum(self, axis=axis, keepdims=keepdims)
     def mean(self, axis=None, keepdims=False): return ops.mean(self, axis=axis, keepdims=keepdims)
     def max(self, axis=None, keepdims=False): return ops.max(self, axis=axis, keepdims=keepdims)
-    def logsumexp(self, axis, keepdims=False): return ops.logsumexp(self, axis, keepdims)
+    def logsumexp(self, axis, keepdims=False):
+        return ops.logsumexp(self, axis=axis, keepdims=keepdims)
+
     def log_softmax(self, axis): return ops.log_softmax(self, axis=axis)
     def matmul(self, other): return ops.matmul(self, other)
     def broadcast_to(self, shape): return ops.broadcast_to(self, shape=shape)

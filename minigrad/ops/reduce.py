@@ -75,33 +75,29 @@ def max(x, *, axis=None, keepdims=False):
 
 
 @primitive
-def _logsumexp(x, *, axis, keepdims=False):
-    """y = log Σ eˣ over one axis, shifted by the maximum.   VJP: x̄ = g e^(x − y) = g softmax(x)"""
+def logsumexp(x, *, axis, keepdims=False):
+    """y = log Σ eˣ over the axes, shifted by the maximum.   VJP: x̄ = g e^(x − y) = g softmax(x)
+
+    Never overflows; −∞ for a row of −∞, whose cotangent is 0.
+    """
     axes = _axes(x, axis)
     shape, kept = x.shape, _kept(x, axes)
-    last = np.moveaxis(x._array, axes[0], -1)
-    y = kernels.logsumexp_last(last.reshape(-1, last.shape[-1]))
+    rest = [i for i in range(x.ndim) if i not in axes]
+    last = x._array.transpose(*rest, *axes).reshape(math.prod(shape[i] for i in rest), -1)
+    y = kernels.logsumexp_last(last)
 
     def pull(g, y):
         y = reshape(y, shape=kept)
-        y = where(np.isfinite(y._array), y, 0)  # a row of −∞: e^(−∞ − 0) = 0 rather than NaN
+        y = where(np.isfinite(y._array), y, 0)  # e^(−∞ − 0) = 0, while e^(−∞ + ∞) is NaN
         return _spread(g, kept, shape) * exp(x - y)
 
     return y.reshape(_result_shape(kept, axes, keepdims)), pull
 
 
 @composite
-def logsumexp(x, axis, keepdims=False):
-    """y = log Σ eˣ over the axis or axes. Never overflows; −∞ for a row of −∞."""
-    for i in sorted(_axes(x, axis), reverse=True):
-        x = _logsumexp(x, axis=i, keepdims=keepdims)
-    return x
-
-
-@composite
 def log_softmax(x, *, axis):
     """y = x − log Σ eˣ over the axis: log-probabilities from logits."""
-    return x - _logsumexp(x, axis=axis, keepdims=True)
+    return x - logsumexp(x, axis=axis, keepdims=True)
 
 
 @primitive

@@ -1,0 +1,302 @@
+"""THE table of operations: for each, inputs that Hypothesis draws, and PyTorch's counterpart.
+
+A case is a strategy that yields (arrays, ours, theirs): float64 arrays, away from the operation's
+kinks and singular points, and the function of them in minigrad and in PyTorch. What must hold of an
+operation is in test_operations.py. The table's names must equal the registry's.
+"""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import torch
+import torch.nn.functional as F
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.ops.shape import _concatenate
+
+CASES = {}
+
+
+def case(name):
+    def register(function):
+        CASES[name] = st.composite(function)()
+        return function
+
+    return register
+
+
+def shapes(min_dims=0, max_dims=3):
+    return hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=1, max_side=3)
+
+
+def values(shape, low, high, unique=False):
+    """Arrays of grid points between low and high. The grid is off centre: from −a to a, nothing is
+    nearer to 0 than a / 128."""
+    points = st.integers(0, 24).map(lambda k: low + (high - low) * (2 * k + 1.3) / 51)
+    return hnp.arrays(np.float64, shape, elements=points, unique=unique)
+
+
+def unary(name, theirs, low=-2.0, high=2.0, **static):
+    @case(name)
+    def draw_case(draw):
+        x = draw(values(draw(shapes()), low, high))
+        return [x], lambda x: getattr(mg, name)(x, **static), theirs
+
+
+unary("negative", torch.neg)
+unary("exp", torch.exp)
+unary("expm1", torch.expm1)
+unary("log", torch.log, 0.2, 4)
+unary("log1p", torch.log1p, -0.8, 3)
+unary("x_minus_log1p", lambda x: x - torch.log1p(x), -0.8, 3)
+unary("sqrt", torch.sqrt, 0.2, 4)
+unary("sigmoid", torch.sigmoid, -5, 5)
+unary("softplus", F.softplus, -5, 5)
+unary("logsigmoid", F.logsigmoid, -5, 5)
+unary("tanh", torch.tanh)
+unary("abs", torch.abs)
+unary("relu", torch.relu)
+unary("leaky_relu", lambda x: F.leaky_relu(x, 0.3), negative_slope=0.3)
+unary("elu", lambda x: F.elu(x, 1.5), alpha=1.5)
+unary("clip", lambda x: torch.clip(x, -0.52, 0.97), min=-0.52, max=0.97)
+
+
+def binary(name, theirs, a=(-2.0, 2.0), b=(-2.0, 2.0)):
+    @case(name)
+    def draw_case(draw):
+        drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3))
+        left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
+        return [draw(values(left, *a)), draw(values(right, *b))], getattr(mg, name), theirs
+
+
+binary("add", torch.add)
+binary("subtract", torch.sub)
+binary("multiply", torch.mul)
+binary("divide", torch.div, b=(0.3, 3))
+binary("power", torch.pow, a=(0.3, 3), b=(-2, 3))
+binary("maximum", torch.maximum, b=(-1.97, 2.03))  # a grid of its own: no ties
+binary("minimum", torch.minimum, b=(-1.97, 2.03))
+
+
+@case("elu_pull")
+def _(draw):
+    shape = draw(shapes())
+    g, y = draw(values(shape, -2, 2)), draw(values(shape, -1.4, 2))
+    return (
+        [g, y],
+        lambda g, y: mg.elu_pull(g, y, alpha=1.5),
+        lambda g, y: g * torch.where(y > 0, torch.ones_like(y), y + 1.5),
+    )
+
+
+@case("to")
+def _(draw):
+    x = draw(values(draw(shapes()), -2, 2))
+    return [x], lambda x: mg.to(x, dtype=x.dtype), lambda x: x.clone()
+
+
+def _chosen(draw):
+    drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=3))
+    a, b, c = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
+    condition = draw(hnp.arrays(bool, c))
+    theirs = lambda a, b: torch.where(torch.from_numpy(condition), a, b)  # noqa: E731
+    return [draw(values(a, -2, 2)), draw(values(b, -2, 2))], condition, theirs
+
+
+@case("where")
+def _(draw):
+    arrays, condition, theirs = _chosen(draw)
+    return arrays, lambda a, b: mg.where(condition, a, b), theirs
+
+
+@case("select")
+def _(draw):
+    arrays, condition, theirs = _chosen(draw)
+    return arrays, lambda a, b: mg.select(a, b, condition=condition), theirs
+
+
+# ---- reductions
+
+
+def axes(ndim):
+    if not ndim:
+        return st.none()
+    one = st.integers(-ndim, ndim - 1)
+    several = st.lists(st.integers(0, ndim - 1), min_size=1, max_size=ndim, unique=True)
+    return st.none() | one | several.map(tuple)
+
+
+def all_axes(axis, x):
+    return tuple(range(x.ndim)) if axis is None else axis
+
+
+def reduction(name, theirs, unique=False):
+    @case(name)
+    def draw_case(draw):
+        x = draw(values(draw(shapes(max_dims=2 if unique else 3)), -2, 2, unique))
+        axis, keepdims = draw(axes(x.ndim)), draw(st.booleans())
+        return (
+            [x],
+            lambda x: getattr(mg, name)(x, axis=axis, keepdims=keepdims),
+            lambda x: theirs(x, all_axes(axis, x), keepdims) if x.ndim else theirs(x, (), keepdims),
+        )
+
+
+reduction("sum", torch.sum)
+reduction("mean", torch.mean)
+reduction("max", torch.amax, unique=True)
+reduction("logsumexp", torch.logsumexp)
+
+
+@case("log_softmax")
+def _(draw):
+    x = draw(values(draw(shapes(min_dims=1)), -3, 3))
+    axis = draw(st.integers(-x.ndim, x.ndim - 1))
+    return [x], lambda x: mg.log_softmax(x, axis=axis), lambda x: F.log_softmax(x, axis)
+
+
+@case("log_bernoulli")
+def _(draw):
+    shape = draw(shapes(min_dims=1))
+    return (
+        [draw(values(shape, 0, 1)), draw(values(shape, -5, 5))],
+        mg.log_bernoulli,
+        lambda x, t: (x * F.logsigmoid(t) + (1 - x) * F.logsigmoid(-t)).sum(-1),
+    )
+
+
+# ---- shapes
+
+
+@case("reshape")
+def _(draw):
+    x = draw(values(draw(shapes()), -2, 2))
+    shape = draw(st.permutations([*x.shape, 1])) if draw(st.booleans()) else [-1]
+    return [x], lambda x: mg.reshape(x, shape=shape), lambda x: x.reshape(shape)
+
+
+@case("transpose")
+def _(draw):
+    x = draw(values(draw(shapes()), -2, 2))
+    order = draw(st.permutations(range(x.ndim)))
+    order = [i - x.ndim if draw(st.booleans()) else i for i in order]
+    return [x], lambda x: mg.transpose(x, axes=order), lambda x: x.permute(order)
+
+
+@case("broadcast_to")
+def _(draw):
+    x = draw(values(draw(shapes(max_dims=2)), -2, 2))
+    stretched = [draw(st.integers(1, 3)) if n == 1 else n for n in x.shape]
+    shape = (*draw(shapes(max_dims=1)), *stretched)
+    return [x], lambda x: mg.broadcast_to(x, shape=shape), lambda x: x.broadcast_to(shape)
+
+
+def indices(shape):
+    """Basic and advanced indices, with repeats, None and …; none with a negative step (PyTorch
+    has none), which test_engine covers."""
+    basic = hnp.basic_indices(shape, allow_newaxis=True, allow_ellipsis=True).filter(
+        lambda index: all(
+            not isinstance(i, slice) or i.step is None or i.step > 0
+            for i in (index if isinstance(index, tuple) else (index,))
+        )
+    )
+    rows = st.lists(st.integers(-shape[0], shape[0] - 1), min_size=1, max_size=4)
+    return basic | rows.map(np.array) | hnp.arrays(bool, shape)
+
+
+def as_torch(index):
+    parts = index if isinstance(index, tuple) else (index,)
+    return tuple(torch.from_numpy(i) if isinstance(i, np.ndarray) else i for i in parts)
+
+
+@case("getitem")
+def _(draw):
+    x = draw(values(draw(shapes(min_dims=1)), -2, 2))
+    index = draw(indices(x.shape).filter(lambda index: x[index].size))
+    return [x], lambda x: mg.getitem(x, index=index), lambda x: x[as_torch(index)]
+
+
+@case("scatter_add")
+def _(draw):
+    shape = draw(shapes(min_dims=1))
+    index = draw(indices(shape).filter(lambda index: np.zeros(shape)[index].size))
+    x = draw(values(np.zeros(shape)[index].shape, -2, 2))
+
+    def theirs(x):  # the linear map whose matrix is indexing's, transposed
+        numbers = np.arange(np.prod(shape)).reshape(shape)[index].ravel()
+        flat = torch.zeros(int(np.prod(shape)), dtype=x.dtype)
+        return flat.index_add(0, torch.from_numpy(numbers), x.reshape(-1)).reshape(shape)
+
+    return [x], lambda x: mg.scatter_add(x, shape=shape, index=index), theirs
+
+
+def _joined(draw):
+    shape = draw(shapes(min_dims=1))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    sizes = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    parts = []
+    for size in sizes:
+        part = list(shape)
+        part[axis] = size
+        parts.append(draw(values(tuple(part), -2, 2)))
+    return parts, axis
+
+
+@case("concatenate")
+def _(draw):
+    arrays, axis = _joined(draw)
+    return arrays, lambda *xs: mg.concatenate(xs, axis), lambda *xs: torch.cat(xs, axis)
+
+
+@case("_concatenate")
+def _(draw):
+    arrays, axis = _joined(draw)
+    return arrays, lambda *xs: _concatenate(*xs, axis=axis), lambda *xs: torch.cat(xs, axis)
+
+
+@case("stack")
+def _(draw):
+    shape = draw(shapes(max_dims=2))
+    arrays = [draw(values(shape, -2, 2)) for _ in range(draw(st.integers(1, 3)))]
+    axis = draw(st.integers(-len(shape) - 1, len(shape)))
+    return arrays, lambda *xs: mg.stack(xs, axis), lambda *xs: torch.stack(xs, axis)
+
+
+@case("split")
+def _(draw):
+    shape = draw(shapes(min_dims=1))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    cuts = draw(st.lists(st.integers(0, shape[axis]), max_size=2).map(sorted))
+    cuts = shape[axis] if not cuts else cuts
+    return (
+        [draw(values(shape, -2, 2))],
+        lambda x: tuple(mg.split(x, cuts, axis)),
+        lambda x: torch.tensor_split(x, cuts, axis),
+    )
+
+
+# ---- products
+
+
+@case("bmm")
+def _(draw):
+    drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=1, max_side=3))
+    left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
+    n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
+    return [draw(values((*left, n, k), -2, 2)), draw(values((*right, k, m), -2, 2))], mg.bmm, (
+        torch.matmul
+    )
+
+
+@case("matmul")
+def _(draw):
+    drawn = draw(hnp.mutually_broadcastable_shapes(signature="(n?,k),(k,m?)->(n?,m?)", max_side=3))
+    left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
+    return [draw(values(left, -2, 2)), draw(values(right, -2, 2))], mg.matmul, torch.matmul
+
+
+@case("linear")
+def _(draw):
+    n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
+    arrays = [draw(values(shape, -2, 2)) for shape in ((n, k), (m, k), (m,))]
+    return arrays, mg.linear, F.linear
