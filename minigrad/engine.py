@@ -100,8 +100,17 @@ def primitive(function=None, *, analytic=True):
         operands = _operands(name, values)
         if not analytic and any(operand.dtype.kind == "c" for operand in operands):
             raise NotAnalytic(f"{name} has no complex derivative; give it real numbers")
-        with np.errstate(all="ignore"):  # log(0) is -inf, as it says; not a warning as well
-            array, *pulls = function(*operands, **static)
+        try:
+            with np.errstate(all="ignore"):  # log(0) is -inf, as it says; not a warning as well
+                array, *pulls = function(*operands, **static)
+        except ValueError as error:
+            if "could not be broadcast" not in str(error) and "shape mismatch" not in str(error):
+                raise
+            shapes = " and ".join(str(operand.shape) for operand in operands)
+            raise ValueError(
+                f"{name}: shapes {shapes} do not broadcast; from the right, sizes must be equal, "
+                "or one of them 1 or missing"
+            ) from None
         if len(pulls) != len(operands):
             raise TypeError(f"{name}: {len(operands)} tensors but {len(pulls)} pulls")
         y = Tensor._own(array)

@@ -1,0 +1,354 @@
+"""The tape: order, accumulation, freeing, recording, and refusing stale values."""
+
+import gc
+import os
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import Tensor, enable_grad, grad, no_grad, optim, primitive, random
+from models.vae import VAE
+
+
+def leaf(*values):
+    return Tensor(np.array(values, dtype=np.float64), requires_grad=True)
+
+
+# ---- the graph
+
+
+def test_a_reused_result_is_pulled_back_once_with_the_sum():
+    a = leaf(3.0)
+    b = a + a
+    c = b * b + b  # b has three uses: dc/da = 2 (2b + 1)
+    c.backward()
+    assert a.grad.item() == 2 * (2 * 6 + 1)
+
+
+def test_diamond_and_the_same_operand_twice():
+    x = leaf(2.0)
+    left, right = x * 3, x**2
+    (left * right + left).backward()  # 3x³ + 3x
+    assert x.grad.item() == 9 * 4 + 3
+    y = leaf(5.0)
+    (y * y).backward()
+    assert y.grad.item() == 10
+
+
+def test_eighteen_doublings_visit_each_node_once(monkeypatch):
+    """Walking every path would call 2¹⁸ pulls."""
+    calls = []
+
+    @primitive
+    def doubled(a, b):
+        return a.data + b.data, lambda g, y: calls.append(1) or g, lambda g, y: g
+
+    x = y = leaf(1.0)
+    for _ in range(18):
+        y = doubled(y, y)
+    y.backward()
+    assert x.grad.item() == 2**18 and len(calls) == 18
+
+
+def test_a_chain_of_100_000_operations_goes_forward_backward_and_is_freed():
+    x = leaf(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y * 1.0
+    y.backward(retain_graph=True)
+    assert x.grad.item() == 1
+    node = y
+    for _ in range(50_000):
+        node = node._node.operands[0]
+    middle = weakref.ref(node)
+    del node, y  # with the graph retained, this frees 100,000 nodes one inside the other
+    assert middle() is None
+
+
+def test_a_chain_is_freed_in_a_thread_with_a_small_stack():
+    def work():
+        y = leaf(1.0)
+        for _ in range(100_000):
+            y = y + 1.0
+        del y
+        done.append(True)
+
+    done = []
+    before = threading.stack_size(256 * 1024)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+    assert done
+
+
+def test_backward_twice_accumulates_into_leaves_only():
+    """Intermediate cotangents that survive the first pass give 108 instead of 72."""
+    x = leaf(3.0)
+    y = x * x
+    z = y * y / x  # x³, dz/dx = 27 + …
+    z.backward(retain_graph=True)
+    first = x.grad.item()
+    z.backward()
+    assert first == 27 and x.grad.item() == 54
+    assert y.grad is None and z.grad is None
+
+
+def test_a_graph_that_was_freed_says_so():
+    x = leaf(2.0)
+    y = x * x
+    y.backward()
+    with pytest.raises(RuntimeError, match="multiply.*freed.*retain_graph=True"):
+        y.backward()
+
+
+def test_backward_frees_memory_as_it_goes():
+    x = leaf(1.0)
+    y = x * 2
+    result = weakref.ref(y)
+    z = y * 3
+    del y
+    z.backward()
+    assert result() is None  # although z is still here
+
+
+def live_tensors():
+    return sum(issubclass(type(o), Tensor) for o in gc.get_objects())
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
+def test_1000_training_steps_leave_no_garbage():
+    """With the collector off, any reference cycle per step would show."""
+    random.seed(0)
+    vae = VAE()
+    adam = optim.Adam(vae.parameters())
+
+    def step():
+        x = Tensor(random.bernoulli(np.full((100, 784), 0.3, np.float32)))
+        adam.zero_grad()
+        vae.negative_elbo_bound(x)[0].backward()
+        adam.step()
+
+    for _ in range(20):
+        step()
+    gc.collect()
+    gc.disable()
+    try:
+        tensors, memory = live_tensors(), resident()
+        for _ in range(1000):
+            step()
+        assert live_tensors() == tensors
+        assert resident() - memory < 5 * 2**20
+    finally:
+        gc.enable()
+
+
+# ---- grad, no_grad, detach
+
+
+def test_grad_of_a_result_on_the_way_computes_only_what_lies_between():
+    called = []
+
+    @primitive
+    def watched(a):
+        return a.data * 2, lambda g, y: called.append(1) or g * 2
+
+    x = leaf(3.0)
+    middle = watched(x)
+    y = middle * middle
+    (g,) = grad(y, middle)
+    assert g.item() == 12 and not called and x.grad is None
+
+
+def test_grad_of_the_result_itself_and_of_one_asked_for_twice():
+    x = leaf(3.0)
+    y = x * x
+    gy, gx, again = grad(y, [y, x, x])
+    assert (gy.item(), gx.item(), again.item()) == (1, 6, 6)
+
+
+def test_an_unused_input_is_an_error_or_none():
+    x, other = leaf(1.0), leaf(1.0)
+    with pytest.raises(RuntimeError, match=r"xs\[1\].*allow_unused"):
+        grad(x * 2, [x, other])
+    assert grad(x * 2, [x, other], allow_unused=True)[1] is None
+
+
+def test_third_derivatives():
+    x = leaf(0.7)
+    y = mg.tanh(x)
+    for _ in range(3):
+        (y,) = grad(y, x, create_graph=True)
+    t = np.tanh(0.7)
+    np.testing.assert_allclose(y.item(), (1 - t * t) * (6 * t * t - 2), rtol=1e-14)
+
+
+def test_backward_with_create_graph_gives_a_gradient_that_has_a_graph():
+    x = leaf(2.0)
+    (x**3).backward(create_graph=True)
+    (g,) = grad(x.grad, x)
+    assert g.item() == 12
+
+
+def test_no_grad_and_enable_grad_nest_and_are_restored_after_an_error():
+    x = leaf(1.0)
+    with no_grad():
+        assert (x * 2).is_leaf and not (x * 2).requires_grad
+        with enable_grad():
+            assert not (x * 2).is_leaf
+        assert (x * 2).is_leaf
+    with pytest.raises(KeyError), no_grad():
+        raise KeyError
+    assert not (x * 2).is_leaf
+
+
+def test_no_grad_is_per_thread():
+    x, seen = leaf(1.0), []
+    with no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * 2).is_leaf))
+        thread.start()
+        thread.join()
+    assert seen == [False]
+
+
+def test_detach_stops_the_gradient():
+    x = leaf(3.0)
+    (x * x.detach()).backward()
+    assert x.grad.item() == 3
+
+
+def test_only_what_requires_a_gradient_is_recorded():
+    constant = Tensor([1.0, 2.0])
+    assert (constant * 2).is_leaf
+    x = leaf(1.0)
+    y = constant.double() * x
+    assert y.requires_grad and not y.is_leaf
+
+
+# ---- seeds
+
+
+def test_backward_of_many_numbers_needs_a_cotangent():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(ValueError, match=r"shape \(2,\).*gradient="):
+        (x * x).backward()
+    (x * x).backward(np.array([10.0, 100.0]))
+    assert x.grad.numpy().tolist() == [20, 400]
+
+
+def test_a_cotangent_of_another_shape_is_refused():
+    x = leaf(1.0, 2.0)
+    with pytest.raises(ValueError, match="same"):
+        (x * x).backward(np.ones(3))
+
+
+def test_backward_of_something_without_gradient():
+    with pytest.raises(RuntimeError, match="requires_grad=True"):
+        Tensor(1.0).backward()
+
+
+# ---- broadcasting
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (3, 1), (1, 4), (4,), (3, 4)])
+def test_a_broadcast_leaf_gets_a_gradient_of_its_own_shape(shape):
+    """Also a 0-dimensional leaf, and one of size 1 whose axes stay."""
+    x = Tensor(np.ones(shape), requires_grad=True)
+    weights = np.random.RandomState(0).rand(2, 3, 4)
+    (x * weights).sum().backward()
+    assert x.grad.shape == shape
+    axes = tuple(range(3 - len(shape)))
+    kept = weights.sum(axes)
+    axes = tuple(i for i, n in enumerate(shape) if n != kept.shape[i])
+    np.testing.assert_allclose(x.grad.numpy(), kept.sum(axes, keepdims=True).reshape(shape))
+
+
+def test_a_pull_of_an_impossible_shape_is_an_error_that_names_the_operation():
+    """Summing (3, 3) down to (3,) because "it fits" would hide a wrong pull."""
+
+    @primitive
+    def row_sums(a):
+        return a.data.sum(1), lambda g, y: g  # forgot to repeat g along the rows
+
+    x = Tensor(np.ones((3, 3)), requires_grad=True)
+    with pytest.raises(ValueError, match=r"row_sums.*\(3,\).*\(3, 3\)"):
+        row_sums(x).sum().backward()
+
+
+def test_a_pull_of_another_dtype_is_an_error_that_names_the_operation():
+    @primitive
+    def drifts(a):
+        return a.data * 2, lambda g, y: Tensor(np.float64(2) * g.data.astype(np.float64))
+
+    with pytest.raises(TypeError, match="drifts.*float64.*float32"):
+        drifts(Tensor([1.0], requires_grad=True)).sum().backward()
+
+
+def test_too_few_pulls_is_an_error_at_once():
+    @primitive
+    def halved(a, b):
+        return a.data / b.data, lambda g, y: g / b
+
+    with pytest.raises(TypeError, match="halved: 2 tensors but 1 pulls"):
+        halved(leaf(1.0), leaf(2.0))
+
+
+# ---- stale values
+
+
+def test_a_write_between_forward_and_backward_is_an_error_that_names_the_operation():
+    w = leaf(1.0, 2.0)
+    y = (w.exp() * w).sum()
+    w.copy_(np.zeros(2))
+    with pytest.raises(RuntimeError, match=r"(multiply|exp).*was written after"):
+        y.backward()
+
+
+def test_a_write_is_seen_through_views():
+    """The reshaped tensor shares the leaf's array, and must share its version."""
+    w = leaf(1.0, 2.0)
+    view = w.reshape(2, 1)
+    y = (view * view).sum()
+    w.copy_(np.zeros(2))
+    with pytest.raises(RuntimeError, match="multiply"):
+        y.backward()
+    detached = w.detach()
+    z = (leaf(1.0) * detached).sum()
+    w.copy_(np.ones(2))
+    with pytest.raises(RuntimeError, match="multiply"):
+        z.backward()
+
+
+def test_an_optimiser_step_counts_as_a_write():
+    w = leaf(1.0)
+    y = w * w
+    y.backward(retain_graph=True)
+    optim.SGD([w], lr=0.1).step()
+    with pytest.raises(RuntimeError, match="multiply.*optimiser"):
+        y.backward()
+
+
+def test_writes_to_other_tensors_do_no_harm():
+    w, other = leaf(2.0), leaf(2.0)
+    y = w * w
+    other.copy_(np.zeros(1))
+    y.backward()
+    assert w.grad.item() == 4
+
+
+def test_only_leaves_can_be_written():
+    x = leaf(1.0)
+    with pytest.raises(RuntimeError, match="only leaves"):
+        (x * 2).copy_(np.ones(1))
+    with pytest.raises(ValueError, match=r"\(2,\).*\(1,\)"):
+        x.copy_(np.ones(2))

@@ -1,0 +1,202 @@
+"""The checker is checked: wrong gradients, planted, must fail it."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import Tensor, engine, kernels, primitive, random
+from minigrad.gradcheck import GradcheckError, gradcheck, gradgradcheck
+
+A = np.random.RandomState(0).randn(2, 3)
+
+
+@pytest.mark.parametrize("factor", [2, 1.001, 1.0001, 1 + 1e-8, -1, 0])
+def test_a_pull_that_is_off_by_a_factor_fails(factor):
+    @primitive
+    def wrong(a):
+        return np.exp(a.data), lambda g, y: g * y * factor
+
+    with pytest.raises(GradcheckError):
+        gradcheck(wrong, [A])
+
+
+@pytest.mark.parametrize("factor", [2, 1.001, 1.0001])
+def test_the_same_where_the_complex_step_does_not_apply(factor):
+    @primitive(analytic=False)
+    def wrong(a):
+        return np.abs(a.data), lambda g, y: g * np.sign(a.data) * factor
+
+    with pytest.raises(GradcheckError):
+        gradcheck(wrong, [A])
+
+
+def test_a_missing_transpose_fails_even_where_shapes_agree():
+    @primitive
+    def wrong(a, b):
+        return a.data @ b.data, lambda g, y: g @ b, lambda g, y: a.mT @ g
+
+    square = np.random.RandomState(1).randn(3, 3)
+    with pytest.raises(GradcheckError, match="input 0"):
+        gradcheck(wrong, [square, square + 1])
+
+
+def test_a_pull_that_is_right_for_ones_only_fails():
+    """y = x − mean(x): with cotangent ones every gradient is 0, and so is this wrong pull's."""
+
+    @primitive
+    def wrong(a):
+        return a.data - a.data.mean(), lambda g, y: (g - g.mean()) * 3
+
+    with pytest.raises(GradcheckError):
+        gradcheck(wrong, [A])
+
+
+def test_a_pull_with_one_wrong_element_fails_and_the_message_names_it():
+    @primitive
+    def wrong(a):
+        bump = np.zeros((2, 3))
+        bump[1, 2] = 0.5
+        return a.data * 2, lambda g, y: g * (2 + bump)
+
+    message = r"input 1, element \(1, 2\) \(value 0.5\): backward gives .*, differences of f give"
+    b = np.full((2, 3), 0.5)
+    with pytest.raises(GradcheckError, match=message):
+        gradcheck(lambda a, b: a + wrong(b), [A, b])
+
+
+def test_a_pull_cut_off_from_the_graph_passes_once_and_fails_twice():
+    """Its gradient is right, but a constant: only the second order shows it."""
+
+    @primitive
+    def cut(a):
+        return a.data**3, lambda g, y: g * Tensor(3 * a.data**2)
+
+    assert gradcheck(cut, [A])
+    with pytest.raises(GradcheckError):
+        gradgradcheck(cut, [A])
+
+
+def test_a_wrong_second_derivative_fails():
+    @primitive
+    def slope(a):
+        return 3 * a.data**2, lambda g, y: g * a * 6.006
+
+    @primitive
+    def cube(a):
+        return a.data**3, lambda g, y: g * slope(a)
+
+    assert gradcheck(cube, [A])
+    with pytest.raises(GradcheckError):
+        gradgradcheck(cube, [A])
+
+
+def test_a_nan_gradient_fails():
+    @primitive
+    def wrong(a):
+        return a.data * 2, lambda g, y: g * np.nan
+
+    with pytest.raises(GradcheckError, match="backward gives nan"):
+        gradcheck(wrong, [A])
+
+
+def test_every_input_is_checked():
+    @primitive
+    def wrong(a, b, c):
+        f = a.data * b.data * c.data
+        return f, lambda g, y: g * b * c, lambda g, y: g * a * c, lambda g, y: g * a * b * 1.01
+
+    with pytest.raises(GradcheckError, match="input 2"):
+        gradcheck(wrong, [A, A + 3, A + 5])
+
+
+def test_every_output_is_checked():
+    @primitive
+    def wrong(a):
+        return a.data * 3, lambda g, y: g * 2
+
+    with pytest.raises(GradcheckError):
+        gradcheck(lambda a: (a * 2, wrong(a)), [A])
+
+
+@pytest.mark.parametrize("inputs", [[], [np.zeros((0, 3))]])
+def test_comparing_nothing_is_an_error(inputs):
+    with pytest.raises(GradcheckError, match="nothing to compare"):
+        gradcheck(lambda *xs: sum((x.sum() for x in xs), Tensor(np.zeros(()))), inputs)
+    with pytest.raises(GradcheckError, match="nothing to compare"):
+        gradcheck(lambda x: x[:0], [A])
+
+
+def test_a_random_function_is_an_error():
+    with pytest.raises(GradcheckError, match="random"):
+        gradcheck(lambda x: x * random.normal(x.shape, np.float64), [A])
+
+
+def test_a_function_that_returns_no_tensor_is_an_error():
+    with pytest.raises(TypeError, match="must return a Tensor"):
+        gradcheck(lambda x: x.numpy(), [A])
+
+
+def test_the_method_can_be_chosen():
+    assert gradcheck(mg.exp, [A], method="five-point")
+    assert gradcheck(mg.exp, [A], method="complex", tolerance=1e-14)
+    with pytest.raises(engine.NotAnalytic, match="abs"):
+        gradcheck(mg.abs, [A], method="complex")
+    with pytest.raises(ValueError, match="auto, complex or five-point"):
+        gradcheck(mg.exp, [A], method="forward")
+
+
+def test_a_comparison_inside_f_sends_auto_to_differences():
+    """On complex numbers it would compare with nothing, and a wrong branch would pass."""
+    assert gradcheck(lambda x: mg.where(x > 0, x * 2, x * 3), [A])
+
+
+def test_float32_inputs_are_checked_in_float64():
+    assert gradcheck(mg.exp, [A.astype(np.float32)])
+    assert gradcheck(mg.exp, [Tensor(A, dtype="float32")])
+
+
+def test_the_backend_is_the_callers_again_afterwards():
+    before = kernels.exp
+    gradcheck(mg.exp, [A])
+    with pytest.raises(GradcheckError):
+        gradcheck(lambda x: x[:0], [A])
+    assert kernels.exp is before
+
+
+def primitives():
+    names = {n for n, f in engine.OPERATIONS.items() if f.__module__.startswith("minigrad.")}
+    return sorted(name for name in names if hasattr(engine.OPERATIONS[name], "__wrapped__"))
+
+
+@pytest.mark.parametrize("name", primitives())
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_factor_of_1_001_planted_in_any_operation_is_found(name, which, monkeypatch):
+    """In the pull of each operand, over the same table as the real checks."""
+    pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
+    from tests.operations import CASES
+
+    class Wrong(engine.Node):
+        def __init__(self, operation, operands, pulls):
+            super().__init__(operation, operands, pulls)
+            if operation == name and which < len(pulls):
+                right = pulls[which]
+                self.pulls[which] = lambda g, y: right(g, y) * 1.001
+                planted.append(True)
+
+    planted, found = [], []
+
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(data=st.data())
+    def check(data):
+        arrays, ours, _ = data.draw(CASES[name])
+        try:
+            gradcheck(ours, arrays)
+        except GradcheckError:
+            found.append(True)
+
+    monkeypatch.setattr(engine, "Node", Wrong)
+    check()
+    assert found or not planted
+    assert planted or which == 1

@@ -1,0 +1,165 @@
+"""Values and gradients where arithmetic is delicate: ties, singular points, infinities, NaN."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import Tensor, kernels
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
+
+both_backends = pytest.mark.parametrize("backend", ["numba", "numpy"])
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def value_and_slope(f, x, dtype=np.float64):
+    x = Tensor(np.array(x, dtype), requires_grad=True)
+    y = f(x)
+    y.backward(np.ones(y.shape))
+    return y.numpy(), x.grad.numpy()
+
+
+# ---- ties
+
+
+def test_a_tie_in_maximum_and_minimum_is_split_in_half():
+    for f in (mg.maximum, mg.minimum):
+        a, b = Tensor([1.0, 2.0], requires_grad=True), Tensor([1.0, 2.0], requires_grad=True)
+        f(a, b).sum().backward()
+        assert a.grad.numpy().tolist() == b.grad.numpy().tolist() == [0.5, 0.5]
+
+
+def test_a_tie_in_max_is_shared_equally_as_in_amax():
+    x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
+    _, slope = value_and_slope(lambda x: x.max(axis=1), x)
+    np.testing.assert_allclose(slope, [[0, 0.5, 0.5], [1 / 3] * 3])
+    theirs = torch.tensor(x, requires_grad=True)
+    torch.amax(theirs, 1).sum().backward()
+    np.testing.assert_allclose(slope, theirs.grad.numpy())
+
+
+# ---- singular points
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "slope"),
+    [
+        (lambda x: x**0, 0.0, 0.0),
+        (lambda x: x**1, 0.0, 1.0),
+        (lambda x: x**2, 0.0, 0.0),
+        (lambda x: x**2.5, 0.0, 0.0),
+        (lambda x: 0.0**x, 2.0, 0.0),
+        (lambda x: 0.0**x, 0.0, 0.0),
+        (lambda x: mg.sqrt(x), 0.0, np.inf),
+        (lambda x: mg.log(x), 0.0, np.inf),
+        (lambda x: x**0.5, 0.0, np.inf),
+        (lambda x: abs(x), 0.0, 0.0),
+        (lambda x: mg.relu(x), 0.0, 0.0),
+    ],
+)
+def test_slopes_at_singular_points(f, x, slope):
+    """x**0 is 1 and 0**x is 0 for x > 0: constant, hence slope 0 and not 0 · ∞."""
+    assert value_and_slope(f, x)[1] == slope
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: mg.where(x > 0, mg.log(x), 0.0), [0.0, -1.0]),
+        (lambda x: mg.where(x > 0, mg.sqrt(x), 0.0), [0.0, -1.0]),
+        (lambda x: mg.where(x > 0, 1 / x, 0.0), [0.0, -0.0]),
+        (lambda x: mg.where(x > 0, x / x, 0.0), [0.0, -0.0]),
+        (lambda x: mg.where(x > 0, x**-1.5, 0.0), [0.0, -1.0]),
+        (lambda x: mg.where(x > -1, mg.log1p(x), 0.0), [-1.0, -2.0]),
+        (lambda x: mg.where(x < 800, mg.exp(x), 0.0), [1000.0, np.inf]),
+        (lambda x: mg.where(x < 800, mg.expm1(x), 0.0), [1000.0, np.inf]),
+    ],
+)
+def test_no_nan_comes_back_through_the_branch_not_taken(f, x):
+    value, slope = value_and_slope(f, x)
+    assert value.tolist() == [0, 0] and slope.tolist() == [0, 0]
+
+
+def test_a_zero_cotangent_keeps_its_own_derivative():
+    """The guard against 0 · ∞ must not cut d(g / x)/dg: L = (log x)² at x = 1, where L′ = 0 and
+    L″ = 2 (1 − log x) / x² = 2."""
+    x = Tensor(np.array(1.0), requires_grad=True)
+    (first,) = mg.grad(mg.log(x) ** 2, x, create_graph=True)
+    (second,) = mg.grad(first, x)
+    assert first.item() == 0 and second.item() == 2
+
+
+# ---- overflow
+
+
+@both_backends
+@both_dtypes
+def test_softplus_sigmoid_and_logsigmoid_at_the_ends(dtype, backend):
+    x = np.array([-np.inf, -1000, -200, -20, 0, 20, 200, 1000, np.inf], dtype)
+    tiny = np.exp(np.float64(-20))
+    with kernels.backend(backend):
+        softplus, slope = value_and_slope(mg.softplus, x, dtype)
+        logsigmoid, log_slope = value_and_slope(mg.logsigmoid, x, dtype)
+    expected = [0, 0, np.exp(-200.0), np.log1p(tiny), np.log(2), 20 + tiny, 200, 1000, np.inf]
+    tolerance = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(softplus, np.array(expected, dtype), rtol=tolerance, atol=1e-44)
+    np.testing.assert_allclose(logsigmoid, -softplus[::-1], rtol=tolerance, atol=1e-44)
+    sigmoid = np.array([0, 0, np.exp(-200.0), tiny / (1 + tiny), 0.5, 1 - tiny, 1, 1, 1], dtype)
+    np.testing.assert_allclose(slope, sigmoid, rtol=tolerance, atol=1e-44)
+    np.testing.assert_allclose(log_slope, sigmoid[::-1], rtol=tolerance, atol=1e-44)
+
+
+@both_dtypes
+def test_log_of_one_minus_sigmoid_is_finite_as_logsigmoid_of_minus_h(dtype):
+    """log(1 − σ(h)) in float32 is −∞ from h ≈ 16.6 on; logsigmoid(−h) is −h."""
+    h = np.array([17.0, 100.0], dtype)
+    value, slope = value_and_slope(lambda h: mg.logsigmoid(-h), h, dtype)
+    np.testing.assert_allclose(value, -h, rtol=1e-6)
+    np.testing.assert_allclose(slope, [-1, -1], rtol=1e-6)
+
+
+@both_backends
+def test_logsumexp_at_the_ends(backend):
+    """Shifted by the maximum it does not overflow; a row of −∞ gives −∞ and no NaN gradient."""
+    x = np.array([[1000, 1000], [-1000, -1001], [-np.inf, 0], [-np.inf, -np.inf]])
+    with kernels.backend(backend):
+        value, slope = value_and_slope(lambda x: mg.logsumexp(x, axis=1), x)
+    np.testing.assert_allclose(value[:3], [1000 + np.log(2), -1000 + np.log1p(np.exp(-1)), 0])
+    assert value[3] == -np.inf
+    s = 1 / (1 + np.exp(-1))
+    np.testing.assert_allclose(slope, [[0.5, 0.5], [s, 1 - s], [0, 1], [0, 0]], atol=1e-15)
+
+
+@both_backends
+@both_dtypes
+def test_log_bernoulli_is_accurate_where_it_is_nearly_zero(dtype, backend):
+    """x = 1 at l = 20 is log σ(20) = −2·10⁻⁹; x l − softplus(l) would give 0 in float32."""
+    x, logits = np.array([[1], [0]], dtype), np.array([[20], [-20]], dtype)
+    with kernels.backend(backend):
+        y = mg.log_bernoulli(Tensor(x), Tensor(logits)).numpy()
+    np.testing.assert_allclose(y, -np.log1p(np.exp(-20.0)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("d", [1e-1, 1e-2, 2e-3, 1e-4, 1e-6, 1e-7, -1e-3, -0.5])
+def test_x_minus_log1p_keeps_all_digits(d):
+    d = np.float32(d)
+    exact = sum((-1) ** n * np.longdouble(d) ** n / n for n in range(2, 60))
+    value, slope = value_and_slope(mg.x_minus_log1p, d, np.float32)
+    np.testing.assert_allclose(value, float(exact), rtol=1.2e-7)
+    np.testing.assert_allclose(slope, float(d) / (1 + float(d)), rtol=4e-7)
+
+
+@both_backends
+def test_nan_goes_through_everything(backend):
+    x = np.array([0.5, np.nan, 0.5])
+    functions = [
+        mg.exp, mg.expm1, mg.log, mg.log1p, mg.sqrt, mg.sigmoid, mg.softplus, mg.logsigmoid,
+        mg.tanh, mg.relu, mg.leaky_relu, mg.elu, mg.abs, mg.x_minus_log1p,
+        lambda x: mg.clip(x, min=0, max=1), lambda x: mg.maximum(x, 0), lambda x: mg.minimum(0, x),
+        lambda x: x / x, lambda x: x**2,
+    ]  # fmt: skip
+    with kernels.backend(backend):
+        for f in functions:
+            assert np.isnan(f(Tensor(x)).numpy()).tolist() == [False, True, False]
+        for f in (mg.sum, mg.mean, mg.max, lambda x: mg.logsumexp(x, axis=0)):
+            assert np.isnan(f(Tensor(x)).item())
