@@ -51,6 +51,10 @@ def log_mean_exp(x, axis) -> Tensor:
 
 
 def duplicate(x, rep) -> Tensor:
-    """rep copies of x one after another: x (N, ...) -> (rep N, ...)."""
+    """rep copies of x one after another: x (N, ...) -> (rep N, ...).
+
+    >>> duplicate(Tensor([1.0, 2.0]), 2)
+    Tensor([1., 2., 1., 2.])
+    """
     copies = ops.broadcast_to(x, shape=(rep, *x.shape))
     return copies.reshape(-1, *x.shape[1:])

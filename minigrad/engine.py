@@ -19,10 +19,6 @@ from minigrad.tensor import Tensor
 OPERATIONS: dict[str, Callable] = {}  # every operation by name: what the tests must cover
 
 
-class NotAnalytic(TypeError):
-    """A complex number met an operation that has no complex derivative, such as abs or max."""
-
-
 class _Recording(threading.local):
     on = True
 
@@ -40,7 +36,14 @@ def _record_if(on):
 
 
 def no_grad():
-    """Inside `with no_grad():` (or under the decorator `@no_grad()`) nothing is recorded."""
+    """Inside `with no_grad():` (or under the decorator `@no_grad()`) nothing is recorded.
+
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> x * x, y
+    (Tensor(4., from multiply), Tensor(4.))
+    """
     return _record_if(False)
 
 
@@ -79,27 +82,22 @@ class Node:
         self.operands, self.pulls, self.versions = (), None, []
 
 
-def primitive(function=None, *, analytic=True):
+def primitive(function):
     """Make a differentiable operation of a function that returns (array, pull, pull, …).
 
     Positional arguments are tensors; numbers and arrays among them become constants of the
     tensors' dtype. Keyword arguments are static. There is one pull per tensor, in order:
     pull(g, y) -> cotangent, written in tensor operations so that it can be differentiated again.
     A pull may leave g's broadcast axes as they are (the engine sums over them), and is called only
-    if somebody needs its result. `analytic=False` says that the operation has no derivative in the
-    complex sense; `minigrad.gradcheck` then takes real differences.
+    if somebody needs its result.
 
     Raises TypeError if tensors of different floating dtypes meet.
     """
-    if function is None:
-        return lambda function: primitive(function, analytic=analytic)
     name = function.__name__
 
     @wraps(function)
     def operation(*values, **static):
         operands = _operands(name, values)
-        if not analytic and any(operand.dtype.kind == "c" for operand in operands):
-            raise NotAnalytic(f"{name} has no complex derivative; give it real numbers")
         try:
             with np.errstate(all="ignore"):  # log(0) is -inf, as it says; not a warning as well
                 array, *pulls = function(*operands, **static)
@@ -123,13 +121,13 @@ def primitive(function=None, *, analytic=True):
             y._node = Node(name, operands, pulls)
         return y
 
-    OPERATIONS[name] = operation
+    OPERATIONS.setdefault(name, operation)
     return operation
 
 
 def composite(function):
     """Register a function of operations as an operation of its own: it needs no pull."""
-    OPERATIONS[function.__name__] = function
+    OPERATIONS.setdefault(function.__name__, function)
     return function
 
 
@@ -157,6 +155,11 @@ def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False) ->
     gradient: of y's shape; 1 if y is a single number, otherwise required (ValueError).
     retain_graph: keep the graph for another pass (default: as create_graph).
     create_graph: record the pulls as well, so that the gradients can be differentiated.
+
+    >>> a, b = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=True)
+    >>> backward(a * b + a)
+    >>> a.grad, b.grad
+    (Tensor(4.), Tensor(2.))
     """
     seed = _seed(y, gradient)
     order = _topological_order(y)
@@ -181,6 +184,12 @@ def grad(
     xs may be leaves or results on the way; only what lies between them and y is computed.
     With create_graph=True the gradients are themselves functions that can be differentiated.
     Raises RuntimeError if y does not depend on some x (allow_unused=True: None in its place).
+
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> (slope,) = grad(x**3, x, create_graph=True)
+    >>> (curvature,) = grad(slope, x)
+    >>> slope.item(), curvature.item()
+    (12.0, 12.0)
     """
     xs = (xs,) if isinstance(xs, Tensor) else tuple(xs)
     seed = _seed(y, grad_outputs)

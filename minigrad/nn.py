@@ -113,6 +113,9 @@ class Sequential(Module):
 class Linear(Module):
     """y = x wᵀ + b      x (..., in_features) -> y (..., out_features)
 
+    >>> Linear(3, 2)(Tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 2)
+
     weight (out, in) and bias (out,) start uniform in ±1/√in, as in PyTorch.
     """
 

@@ -153,13 +153,13 @@ def tanh(a):
     return np.tanh(a._array), lambda g, y: g * (1 - y * y)
 
 
-@primitive(analytic=False)
+@primitive
 def relu(a):
     """y = max(a, 0).   VJP: ā = g where a > 0, else 0"""
     return np.maximum(a._array, 0), lambda g, y: where(a._array > 0, g, 0)
 
 
-@primitive(analytic=False)
+@primitive
 def leaky_relu(a, *, negative_slope=0.01):
     """y = a where a > 0, else s a, with s = negative_slope.   VJP: ā = g where a > 0, else s g"""
     s = float(negative_slope)
@@ -197,19 +197,19 @@ def elu_pull(g, y, *, alpha):
 # ---- choices. At a tie, maximum and minimum send half of the cotangent to each
 
 
-@primitive(analytic=False)
+@primitive
 def abs(a):
     """y = |a|.   VJP: ā = g sign(a), 0 at a = 0"""
     return np.abs(a._array), lambda g, y: g * np.sign(a._array)
 
 
-@primitive(analytic=False)
+@primitive
 def maximum(a, b):
     """y = max(a, b).   VJP: ā = g where a > b, g / 2 where a = b, else 0; b̄ = g − ā"""
     return np.maximum(a._array, b._array), *_halves(a._array > b._array, a._array == b._array)
 
 
-@primitive(analytic=False)
+@primitive
 def minimum(a, b):
     """y = min(a, b).   VJP: ā = g where a < b, g / 2 where a = b, else 0; b̄ = g − ā"""
     return np.minimum(a._array, b._array), *_halves(a._array < b._array, a._array == b._array)
@@ -220,7 +220,7 @@ def _halves(first, tie):
     return lambda g, y: g * share, lambda g, y: g * (1 - share)
 
 
-@primitive(analytic=False)
+@primitive
 def clip(a, *, min=None, max=None):
     """y = a kept within [min, max].   VJP: ā = g where min ≤ a ≤ max, else 0"""
     low = -np.inf if min is None else float(min)
@@ -231,7 +231,14 @@ def clip(a, *, min=None, max=None):
 
 @composite
 def where(condition, a, b):
-    """y = a where the condition holds, else b. The condition (an array or Tensor) is a constant."""
+    """y = a where the condition holds, else b. The condition (an array or Tensor) is a constant.
+
+    >>> from minigrad import Tensor
+    >>> x = Tensor([0.0, 1.0], requires_grad=True)
+    >>> where(x > 0, log(x), 0).sum().backward()
+    >>> x.grad  # and not NaN: the slope of log at 0 is infinite, but was not asked for
+    Tensor([0., 1.])
+    """
     return select(a, b, condition=np.array(condition, dtype=bool))
 
 

@@ -59,7 +59,7 @@ def mean(x, *, axis=None, keepdims=False):
     return sum(x, axis=axis, keepdims=keepdims) * (1 / count if count else math.nan)
 
 
-@primitive(analytic=False)
+@primitive
 def max(x, *, axis=None, keepdims=False):
     """y = max x over the axes.   VJP: x̄ = g at the maximum; equal shares where several tie"""
     axes = _axes(x, axis)

@@ -32,7 +32,13 @@ def transpose(x, *, axes=None):
 
 @primitive
 def broadcast_to(x, *, shape):
-    """y = x repeated to the shape.   VJP: x̄ = g, summed over the repeats by the engine"""
+    """y = x repeated to the shape.   VJP: x̄ = g, summed over the repeats by the engine
+
+    >>> x = Tensor([[1.0], [2.0]], requires_grad=True)
+    >>> x.broadcast_to((2, 3)).sum().backward()
+    >>> x.grad.numpy().tolist()
+    [[3.0], [3.0]]
+    """
     if x.shape == tuple(shape):
         return x._array, lambda g, y: g
     try:
@@ -44,7 +50,13 @@ def broadcast_to(x, *, shape):
 
 @primitive
 def getitem(x, *, index):
-    """y = x[index], with all of NumPy's indexing.   VJP: x̄ = g, added up where y came from"""
+    """y = x[index], with all of NumPy's indexing.   VJP: x̄ = g, added up where y came from
+
+    >>> x = Tensor([5.0, 6.0, 7.0], requires_grad=True)
+    >>> x[[0, 2, 0]].sum().backward()
+    >>> x.grad  # the first element was taken twice
+    Tensor([2., 0., 1.])
+    """
     shape, index = x.shape, _constant(index)
     return x._array[index], lambda g, y: scatter_add(g, shape=shape, index=index)
 

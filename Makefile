@@ -1,0 +1,43 @@
+# make train: the VAE on MNIST, from nothing.  make test: every test.  `make` alone lists the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+# Windows keeps a virtual environment's programs elsewhere; make is rare there, Git Bash is not.
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z].*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+train: $(VENV)/.installed  ## set up, fetch MNIST, train the VAE (20,000 iterations) into runs/
+	$(BIN)/python -m minigrad.data mnist
+	$(BIN)/python train_vae.py $(ARGS)
+
+test: $(VENV)/.installed-for-tests  ## set up, check the style and the types, run every test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.installed-for-tests  ## time a training step beside PyTorch
+	$(BIN)/python -m benchmarks.vae_step $(ARGS)
+
+clean:  ## remove the virtual environment; runs/ and the data stay
+	rm -rf $(VENV)
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -e .
+	@touch $@
+
+# PyTorch's own index has builds for the CPU alone; the one on PyPI brings gigabytes of CUDA on Linux.
+# pip prefers the former where that index answers, and goes on without it after a short time.
+$(VENV)/.installed-for-tests: $(VENV)/.installed
+	$(PIP) install -e '.[test]'
+	$(PIP) install --timeout 15 --retries 1 torch==2.13.0 \
+		--extra-index-url https://download.pytorch.org/whl/cpu \
+		|| echo "make: PyTorch could not be installed; the tests that compare with it WILL BE SKIPPED"
+	@touch $@
+
+.PHONY: help train test bench clean

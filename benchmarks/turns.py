@@ -1,0 +1,91 @@
+"""Time peers fairly on one machine: each in a process of its own, taking turns.
+
+Two engines in one process share its thread pools and slow each other down; two runs one after the
+other see two different machines. So each peer is a process that lives through the whole benchmark,
+works when it is told to, and waits while the others work; the rounds go round. What is reported is
+each peer's median over all rounds, and ratios of medians of the same run.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+# Settings of other people's thread pools and BLAS: a benchmark starts without any.
+NOISE = ("OPENBLAS", "OMP_", "MKL_", "NUMBA_", "GOTO_", "KMP_", "VECLIB_", "BLIS_", "MINIGRAD_")
+
+
+def work(step, warmup=20):
+    """In a peer's process: for each line n on standard input, time n steps and print them."""
+    for _ in range(warmup):
+        step()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        times = []
+        for _ in range(int(line)):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        print(json.dumps(times), flush=True)
+
+
+def take_turns(commands, steps, rounds):
+    """{name: [seconds, …]} of every step of every peer; a peer that cannot start is left out."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
+    peers: dict[str, Any] = {}
+    for name, command in commands.items():
+        peer: Any = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean
+        )
+        if peer.stdout.readline().strip() == "ready":
+            peers[name] = peer
+        else:
+            print(f"{name} did not start and is left out", file=sys.stderr)
+            peer.kill()
+    times: dict[str, list[float]] = {name: [] for name in peers}
+    for _ in range(rounds):
+        for name, peer in peers.items():
+            time.sleep(0.3)  # until the threads of the peer before have gone to sleep
+            peer.stdin.write(f"{steps}\n")
+            peer.stdin.flush()
+            times[name] += json.loads(peer.stdout.readline())
+    for peer in peers.values():
+        peer.communicate()
+    return times
+
+
+def table(times, floors, reference):
+    """Rows of (name, median ms, quartiles, ratio to the reference's median), floors last."""
+    rows = []
+    base = statistics.median(times[reference])
+    for name, values in times.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        rows.append((name, 1e3 * middle, f"{1e3 * low:.2f} … {1e3 * high:.2f}", middle / base))
+    return rows + [(name, 1e3 * floor, "", floor / base) for name, floor in floors.items()]
+
+
+def print_table(rows, reference):
+    print(f"| | median, ms | quartiles, ms | ratio to {reference} |\n|---|---|---|---|")
+    for name, median, quartiles, ratio in rows:
+        print(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} |")
+
+
+def picture(times, floors, path):
+    """All steps of each peer as a box, in milliseconds; the floors as lines."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 0.6 * len(times) + 1.2), layout="constrained")
+    milliseconds = [[1e3 * t for t in values] for values in times.values()]
+    axes.boxplot(milliseconds, orientation="horizontal", tick_labels=list(times), showfliers=False)
+    for name, floor in floors.items():
+        axes.axvline(1e3 * floor, linestyle=":", color="gray")
+        axes.text(1e3 * floor, 0.55, f" {name}", fontsize=6, rotation=90, va="bottom")
+    axes.set(xlabel="ms", xlim=(0, None))
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,71 @@
+"""What the README and the docstrings show is run, and what they name exists."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import minigrad
+import train_vae
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MODULES = [m.name for m in pkgutil.walk_packages(minigrad.__path__, "minigrad.")]
+
+
+def test_readme_examples():
+    text = README.replace("```python", "").replace("```", "")  # a fence is no expected output
+    test = doctest.DocTestParser().get_doctest(text, {"__name__": "readme"}, "README.md", "README.md", 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(test)
+    assert len(test.examples) >= 15 and runner.failures == 0
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_docstrings_have_examples():
+    finder = doctest.DocTestFinder()
+    modules = [importlib.import_module(name) for name in MODULES]
+    assert sum(len(test.examples) for m in modules for test in finder.find(m)) >= 10
+
+
+def test_make_targets_in_the_readme_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"train", "test"} <= set(re.findall(r"\bmake (\w+)", README)) <= targets
+
+
+def test_files_in_the_readme_exist():
+    named = re.findall(r"`(?:minigrad/|models/|tests/)?[\w/]+\.(?:py|png)`", README)
+    assert len(named) > 15
+    folders = ("", "minigrad", "minigrad/ops", "minigrad/kernels")
+    for name in (n.strip("`") for n in named):
+        assert any((ROOT / folder / name).exists() for folder in folders), name
+
+
+def test_every_module_is_in_the_reading_order():
+    order = README[README.index("## Read it") : README.index("## Add an operation")]
+    for name in MODULES:
+        leaf = name.split(".")[-1]
+        compiled = name.startswith("minigrad.kernels.")
+        assert f"{leaf}.py" in order or compiled or leaf in ("ops", "kernels"), name
+
+
+def test_the_backend_is_documented():
+    assert train_vae.parse(["--iter_max", "1"]).iter_max == 1
+    assert "MINIGRAD_BACKEND=numpy" in README
+
+
+def test_every_operation_says_its_formula_and_its_vjp():
+    from minigrad.engine import OPERATIONS
+
+    for name, f in OPERATIONS.items():
+        if f.__module__.startswith("minigrad."):
+            assert f.__doc__, name
+            if hasattr(f, "__wrapped__"):  # a primitive
+                assert re.match(r"[yh] (=|has)", f.__doc__) and "VJP" in f.__doc__, name
