@@ -18,7 +18,8 @@ MODULES = [m.name for m in pkgutil.walk_packages(minigrad.__path__, "minigrad.")
 
 def test_readme_examples():
     text = README.replace("```python", "").replace("```", "")  # a fence is no expected output
-    test = doctest.DocTestParser().get_doctest(text, {"__name__": "readme"}, "README.md", "README.md", 0)
+    names = {"__name__": "readme"}
+    test = doctest.DocTestParser().get_doctest(text, names, "README.md", "README.md", 0)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     runner.run(test)
     assert len(test.examples) >= 15 and runner.failures == 0
