@@ -35,9 +35,8 @@ $(VENV)/.installed: pyproject.toml
 # pip prefers the former where that index answers, and goes on without it after a short time.
 $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) install -e '.[test]'
-	$(PIP) install --timeout 15 --retries 1 torch==2.13.0 \
-		--extra-index-url https://download.pytorch.org/whl/cpu \
-		|| echo "make: PyTorch could not be installed; the tests that compare with it WILL BE SKIPPED"
-	@touch $@
+	@if $(PIP) install --timeout 15 --retries 1 torch==2.13.0 \
+		--extra-index-url https://download.pytorch.org/whl/cpu; then touch $@; \
+	else echo "PyTorch could not be installed: the tests that compare with it WILL BE SKIPPED"; fi
 
 .PHONY: help train test bench clean

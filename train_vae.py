@@ -9,7 +9,7 @@ from tqdm import tqdm
 from minigrad import Tensor, data, no_grad, optim, random
 from minigrad.batches import Batches
 from minigrad.checkpoint import save_weights
-from models.run import Parser, Run, clean_exit, positive, whole
+from models.run import Abort, Parser, Run, clean_exit, positive, whole
 from models.vae import VAE
 
 # The homework's test subset: for each digit, which of its test images, counted in file order.
@@ -113,6 +113,11 @@ def main(arguments=None):
         seed = options.run if options.seed is None else options.seed
         random.seed(seed)
         vae = VAE(options.z)
+        if options.batch_size > len(dataset.train_images):
+            raise Abort(
+                f"--batch_size {options.batch_size}: it must be from 1 to "
+                f"{len(dataset.train_images)}, all the training images"
+            )
         run = Run(options.out / f"vae-z{options.z}-run{options.run}")
         train(vae, dataset.train_images, run, options, subset)
         grey = pixels(dataset.test_images).reshape(10, 1000, -1)

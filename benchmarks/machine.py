@@ -4,15 +4,14 @@ import platform
 import time
 
 import numpy as np
-from numba import prange
 
 from minigrad.kernels import simd
-from minigrad.kernels.jit import jit
+from minigrad.kernels.jit import jit, prange
 
 
 @jit(parallel=True)
 def _multiply_adds(data, out, rounds, pieces):
-    """Ten chains per thread that stay in registers: nothing but fused multiply-adds."""
+    """Five vectors per thread that stay in registers: nothing but fused multiply-adds."""
     for piece in prange(pieces):
         v = simd.load(data, 0)
         a0 = a1 = a2 = a3 = a4 = v

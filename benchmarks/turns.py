@@ -32,7 +32,7 @@ def work(step, warmup=20):
         print(json.dumps(times), flush=True)
 
 
-def take_turns(commands, steps, rounds):
+def take_turns(commands, reference, steps, rounds):
     """{name: [seconds, …]} of every step of every peer; a peer that cannot start is left out."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
     peers: dict[str, Any] = {}
@@ -45,6 +45,8 @@ def take_turns(commands, steps, rounds):
         else:
             print(f"{name} did not start and is left out", file=sys.stderr)
             peer.kill()
+    if reference not in peers:
+        sys.exit(f"{reference}, the reference, is missing; `make bench` installs PyTorch")
     times: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(rounds):
         for name, peer in peers.items():

@@ -92,6 +92,7 @@ PEERS = {
     "PyTorch compiled, fused Adam": lambda: pytorch_step(fused=True, compiled=True),
     "minigrad": minigrad_step,
 }
+REFERENCE = "PyTorch eager"
 
 
 def main():
@@ -107,7 +108,7 @@ def main():
     from benchmarks import machine
 
     commands = {n: [sys.executable, "-m", "benchmarks.vae_step", "--worker", n] for n in PEERS}
-    times = turns.take_turns(commands, options.steps, options.rounds)
+    times = turns.take_turns(commands, REFERENCE, options.steps, options.rounds)
     peak, bandwidth = machine.flops(), machine.bandwidth()
     floors = {
         f"floor: {FLOP / 1e6:.1f} MFLOP at {peak / 1e9:.0f} GFLOP/s": FLOP / peak,
@@ -115,9 +116,9 @@ def main():
             ADAM_BYTES / bandwidth
         ),
     }
-    rows = turns.table(times, floors, "PyTorch eager")
+    rows = turns.table(times, floors, REFERENCE)
     print(f"VAE training step, batch 100, on {machine.describe()}:\n")
-    turns.print_table(rows, "PyTorch eager")
+    turns.print_table(rows, REFERENCE)
     options.out.mkdir(parents=True, exist_ok=True)
     result = {"machine": machine.describe(), "seconds": times, "floors": floors}
     (options.out / "vae_step.json").write_text(json.dumps(result))

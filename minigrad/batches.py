@@ -17,9 +17,8 @@ class Batches:
     def __init__(self, count: int, batch_size: int, drop_last=False):
         if not 1 <= batch_size <= count:
             raise ValueError(f"batch size {batch_size}: it must be from 1 to {count}, all the data")
-        self.batch_size = batch_size
-        self.count = count - count % batch_size if drop_last else count
-        self.total = count
+        self.batch_size, self.count = batch_size, count
+        self.used = count - count % batch_size if drop_last else count  # in each epoch
         self.order = np.arange(0)  # of the epoch that is under way
         self.position = 0  # of the next batch in it
 
@@ -27,8 +26,8 @@ class Batches:
         return self
 
     def __next__(self) -> np.ndarray:
-        if self.position >= min(self.count, len(self.order)):
-            self.order, self.position = random.permutation(self.total), 0
-        batch = self.order[self.position : min(self.count, self.position + self.batch_size)]
+        if self.position >= len(self.order):
+            self.order, self.position = random.permutation(self.count)[: self.used], 0
+        batch = self.order[self.position : self.position + self.batch_size]
         self.position += self.batch_size
         return batch

@@ -25,14 +25,26 @@ def replacing(path):
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp's files are the owner's alone
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _sync_folder(folder):
+    """So that the new name, too, survives a power cut. Windows has no such call, and no need."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def save_weights(path, state: dict[str, np.ndarray]) -> None:
     """Write a `state_dict` as safetensors, which PyTorch reads as well."""
+    contiguous = {name: np.asarray(array, order="C") for name, array in state.items()}
     with replacing(path) as temporary:
-        safetensors.numpy.save_file(state, temporary)
+        temporary.write_bytes(safetensors.numpy.save(contiguous))
 
 
 def load_weights(path) -> dict[str, np.ndarray]:

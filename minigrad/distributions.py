@@ -2,7 +2,10 @@
 
 import math
 
+import numpy as np
+
 from minigrad import ops, random
+from minigrad.engine import operands
 from minigrad.tensor import Tensor
 
 
@@ -11,7 +14,8 @@ def sample_gaussian(m, v) -> Tensor:
 
     The reparameterisation of Kingma & Welling 2014, section 2.4. m, v (..., D) -> z (..., D)
     """
-    return m + ops.sqrt(v) * random.normal(m.shape, m.dtype)
+    noise = random.normal(np.broadcast_shapes(m.shape, v.shape), m.dtype)
+    return m + ops.sqrt(v) * noise
 
 
 def gaussian_parameters(h, axis=-1) -> tuple[Tensor, Tensor]:
@@ -26,16 +30,17 @@ def gaussian_parameters(h, axis=-1) -> tuple[Tensor, Tensor]:
 def kl_normal(qm, qv, pm, pv) -> Tensor:
     """KL(N(qm, diag qv) ‖ N(pm, diag pv)) -> (...), summed over the last axis.
 
-    ½ Σ (r − 1 − log r + (qm − pm)² / pv) with r = qv / pv. From d = r − 1 the first three terms are
-    d − log(1 + d), which `x_minus_log1p` computes without cancellation near r = 1.
+    ½ Σ (r − 1 − log r + (qm − pm)² / pv) with r = qv / pv: the first three terms are the divergence
+    `itakura_saito`, which nothing cancels in near r = 1. The p's may be numbers.
     """
-    excess = ops.x_minus_log1p((qv - pv) / pv)
     distance = qm - pm
-    return 0.5 * ops.sum(excess + distance * distance / pv, axis=-1)
+    terms = ops.itakura_saito(qv, pv) + distance * distance / pv
+    return 0.5 * ops.sum(terms, axis=-1)
 
 
 def log_normal(x, m, v) -> Tensor:
     """log N(x; m, diag v) = −½ Σ (log 2π + log v + (x − m)² / v) over the last axis -> (...)."""
+    x, m, v = operands("log_normal", (x, m, v))
     distance = x - m
     return -0.5 * ops.sum(math.log(2 * math.pi) + ops.log(v) + distance * distance / v, axis=-1)
 

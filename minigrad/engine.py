@@ -53,30 +53,41 @@ def enable_grad():
 
 
 class Node:
-    """How a tensor came about. `versions` are those of the operands when the operation ran."""
+    """How a tensor y came about: the operation, its operands, and a pull for each.
+
+    An operand that required no gradient has None for a pull. `versions` are those of the operands
+    and of y when the operation ran. y itself is not kept, or it would never be freed.
+    """
 
     __slots__ = ("operation", "operands", "pulls", "versions")
+    pulls: list[Callable | None] | None  # None once the graph has been freed
 
-    def __init__(self, operation, operands, pulls):
+    def __init__(self, operation, operands, pulls, y):
         self.operation = operation
         self.operands = operands
-        self.pulls = pulls
-        self.versions = [operand._version[0] for operand in operands]
+        self.pulls = [p if o._requires_grad else None for o, p in zip(operands, pulls, strict=True)]
+        self.versions = [tensor._version[0] for tensor in (*operands, y)]
 
-    def check(self):
+    def check(self, y):
         """Raises RuntimeError if the pulls would see values other than the forward pass saw."""
         if self.pulls is None:
             raise RuntimeError(
                 f"{self.operation}: this part of the graph was freed by an earlier backward or "
                 "grad; pass retain_graph=True there, or compute the result again"
             )
-        for i, (operand, version) in enumerate(zip(self.operands, self.versions, strict=True)):
-            if operand._version[0] != version:
+        for i, (tensor, version) in enumerate(zip((*self.operands, y), self.versions, strict=True)):
+            if tensor._version[0] != version:
+                name = f"operand {i}" if i < len(self.operands) else "the result"
                 raise RuntimeError(
-                    f"{self.operation}: operand {i}, of shape {operand.shape}, was written after "
-                    "the operation used it (by an optimiser's step, by loading weights or by "
+                    f"{self.operation}: {name}, of shape {tensor.shape}, was written after "
+                    "the operation ran (by an optimiser's step, by loading weights or by "
                     "copy_); call backward before the write, or compute the result again"
                 )
+
+    def active(self):
+        """The operands that a gradient goes on to, with their pulls."""
+        pulls = self.pulls or ()
+        return ((o, p) for o, p in zip(self.operands, pulls, strict=True) if p is not None)
 
     def free(self):
         self.operands, self.pulls, self.versions = (), None, []
@@ -97,28 +108,32 @@ def primitive(function):
 
     @wraps(function)
     def operation(*values, **static):
-        operands = _operands(name, values)
+        tensors = operands(name, values)
         try:
             with np.errstate(all="ignore"):  # log(0) is -inf, as it says; not a warning as well
-                array, *pulls = function(*operands, **static)
+                array, *pulls = function(*tensors, **static)
         except ValueError as error:
             if "could not be broadcast" not in str(error) and "shape mismatch" not in str(error):
                 raise
-            shapes = " and ".join(str(operand.shape) for operand in operands)
+            shapes = " and ".join(str(operand.shape) for operand in tensors)
             raise ValueError(
                 f"{name}: shapes {shapes} do not broadcast; from the right, sizes must be equal, "
                 "or one of them 1 or missing"
             ) from None
-        if len(pulls) != len(operands):
-            raise TypeError(f"{name}: {len(operands)} tensors but {len(pulls)} pulls")
+        if len(pulls) != len(tensors):
+            raise TypeError(f"{name}: {len(tensors)} tensors but {len(pulls)} pulls")
+        if array.dtype == np.float64 and "dtype" not in static:
+            if not any(operand.dtype.char in "dD" for operand in tensors):
+                array = array.astype(np.float32)  # NumPy's answer for whole numbers: [1, 2] / 3
         y = Tensor._own(array)
-        if y._array.base is not None:  # a view: a write to what it shows is a write to it
-            for operand in operands:
-                if np.may_share_memory(y._array, operand._array):
-                    y._version = operand._version
-        if _recording.on and any(operand._requires_grad for operand in operands):
+        for operand in tensors:  # a view: a write to what it shows is a write to it
+            if y._array is operand._array or (
+                y._array.base is not None and np.may_share_memory(y._array, operand._array)
+            ):
+                y._version = operand._version
+        if _recording.on and any(operand._requires_grad for operand in tensors):
             y._requires_grad = True
-            y._node = Node(name, operands, pulls)
+            y._node = Node(name, tensors, pulls, y)
         return y
 
     OPERATIONS.setdefault(name, operation)
@@ -131,7 +146,8 @@ def composite(function):
     return function
 
 
-def _operands(name, values) -> tuple[Tensor, ...]:
+def operands(name, values) -> tuple[Tensor, ...]:
+    """Tensors as they are; the rest as constants of the one floating dtype among them."""
     dtype: Any = None
     for value in values:
         if isinstance(value, Tensor) and value.dtype.kind in "fc":
@@ -142,10 +158,9 @@ def _operands(name, values) -> tuple[Tensor, ...]:
                     f"{name}: {dtype} and {value.dtype} tensors meet; an operation never changes "
                     "the dtype by itself, so convert one of them with .to(dtype)"
                 )
-    if dtype is None and values:
-        return tuple(v if isinstance(v, Tensor) else Tensor(v) for v in values)
     return tuple(
-        v if isinstance(v, Tensor) and v.dtype == dtype else Tensor(v, dtype=dtype) for v in values
+        v if isinstance(v, Tensor) and dtype in (None, v.dtype) else Tensor(v, dtype=dtype)
+        for v in values
     )
 
 
@@ -165,10 +180,17 @@ def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False) ->
     order = _topological_order(y)
     leaves = [tensor for tensor in order if tensor._node is None]
     keep = create_graph if retain_graph is None else retain_graph
+    handed_out = {id(seed)}
     for leaf, g in zip(leaves, _pull_back(order, seed, leaves, keep, create_graph), strict=True):
-        if g is not None:
+        if g is None:
+            continue
+        if leaf.grad is not None:
             with _record_if(create_graph):
-                leaf.grad = g if leaf.grad is None else leaf.grad + g
+                g = leaf.grad + g
+        elif g._node is None and (id(g) in handed_out or g._array.base is not None):
+            g = Tensor(g)  # a + b hands one cotangent to both; each leaf shall own its gradient
+        handed_out.add(id(g))
+        leaf.grad = g
 
 
 def grad(
@@ -197,8 +219,9 @@ def grad(
     result = _pull_back(_topological_order(y), seed, xs, keep, create_graph)
     for i, g in enumerate(result):
         if g is None and not allow_unused:
+            why = "y does not depend on it" if xs[i]._requires_grad else "it has no requires_grad"
             raise RuntimeError(
-                f"grad: y does not depend on xs[{i}], of shape {xs[i].shape}; if that is meant, "
+                f"grad: no gradient for xs[{i}], of shape {xs[i].shape}: {why}; if that is meant, "
                 "pass allow_unused=True and get None for it"
             )
     return tuple(result)
@@ -241,8 +264,8 @@ def _topological_order(root) -> list[Tensor]:
             seen.add(id(tensor))
             stack.append((tensor, True))
             if tensor._node is not None:
-                tensor._node.check()
-                stack.extend((o, False) for o in tensor._node.operands if o._requires_grad)
+                tensor._node.check(tensor)
+                stack.extend((operand, False) for operand, _ in tensor._node.active())
     return order
 
 
@@ -256,7 +279,7 @@ def _pull_back(order, seed, targets, retain_graph, create_graph) -> list[Tensor 
     found: dict[int, Tensor | None] = {id(target): None for target in targets}
     needed = set(found)  # targets, and what depends on one
     for tensor in order:
-        if tensor._node is not None and any(id(o) in needed for o in tensor._node.operands):
+        if tensor._node is not None and any(id(o) in needed for o, _ in tensor._node.active()):
             needed.add(id(tensor))
     cotangents = {id(order[-1]): seed}
     with _record_if(create_graph), np.errstate(all="ignore"):
@@ -267,21 +290,20 @@ def _pull_back(order, seed, targets, retain_graph, create_graph) -> list[Tensor 
                 continue
             if id(y) in found:
                 found[id(y)] = g
-            node = y._node
-            if node is None or not any(id(operand) in needed for operand in node.operands):
-                continue
-            for operand, pull in zip(node.operands, node.pulls, strict=True):
-                if operand._requires_grad and id(operand) in needed:
-                    share = _fit(pull(g, y), operand, node.operation)
-                    already = cotangents.get(id(operand))
-                    cotangents[id(operand)] = share if already is None else already + share
-            if not retain_graph:
-                node.free()
+            wanted = [(o, p) for o, p in y._node.active() if id(o) in needed] if y._node else []
+            for operand, pull in wanted:
+                share = _fit(pull(g, y), operand, y._node.operation)
+                already = cotangents.get(id(operand))
+                cotangents[id(operand)] = share if already is None else already + share
+            if wanted and not retain_graph:
+                y._node.free()
     return [found[id(target)] for target in targets]
 
 
 def _fit(g, operand, operation):
     """Sum g over the axes along which the operand was broadcast; g then has its shape."""
+    if not isinstance(g, Tensor):
+        raise TypeError(f"{operation}: a pull returned {type(g).__name__}; it must be a Tensor")
     if g.dtype != operand.dtype:
         raise TypeError(
             f"{operation}: a pull returned {g.dtype} for an operand of {operand.dtype}"

@@ -36,7 +36,8 @@ def gradcheck(
     inputs: arrays, Tensors or numbers, converted to float64; keep them away from kinks (by more
         than 2·10⁻³) and small: the whole Jacobian is computed, one column per input element.
     method: "complex", "five-point", or "auto": complex where both give the same.
-    tolerance: on errors relative to the Jacobian's largest entry (10⁻¹⁰ complex, 10⁻⁷ five-point).
+    tolerance: on errors, relative to the largest entry of the Jacobian's columns for that input
+        (10⁻¹⁰ for complex, 10⁻⁷ for five-point). What the reference itself may be off comes on top.
 
     Each row of the Jacobian is pulled back from a cotangent that has one random entry, and a sum
     of rows from one that is random throughout. Never ones: a pull that is right for ones alone, or
@@ -48,16 +49,14 @@ def gradcheck(
         raise GradcheckError("gradcheck: f gave two results for the same inputs; is it random?")
     if not sum(x.size for x in points) or not values.size:
         raise GradcheckError("gradcheck: nothing to compare: f has no inputs or no outputs")
-    jacobian, method = _jacobian(f, points, method)
-    scale = np.abs(jacobian).max()
-    if method == "five-point":  # whose rounding error grows with f
-        scale = max(scale, np.abs(values).max())
-    bound = (TOLERANCE[method] if tolerance is None else tolerance) * scale
+    jacobian, error, method = _jacobian(f, points, method)
+    tolerance = TOLERANCE[method] if tolerance is None else tolerance
+    error = error + tolerance * _largest(jacobian, points)
     generator = np.random.default_rng(seed)
     entries = generator.uniform(0.5, 1.5, len(values)) * generator.choice((-1, 1), len(values))
     for cotangent in [*np.diag(entries), entries]:
         gradients = _vjp(f, [Tensor(x, requires_grad=True) for x in points], Tensor(cotangent))
-        _compare(gradients, cotangent @ jacobian, points, bound)
+        _compare(gradients, cotangent @ jacobian, points, np.abs(cotangent) @ error)
     return True
 
 
@@ -103,27 +102,36 @@ def _vjp(f, xs, cotangent, create_graph=False) -> list[Tensor]:
     return [x.detach() * 0 if g is None else g for x, g in zip(xs, found, strict=True)]
 
 
-def _jacobian(f, points, method) -> tuple[np.ndarray, str]:
-    """(outputs, inputs) from values alone, and the method that it came by."""
+def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
+    """(outputs, inputs) from values alone, how far it may be off, and the method it came by."""
     if method not in ("auto", "complex", "five-point"):
         raise ValueError(f"gradcheck: method {method!r}; choose auto, complex or five-point")
     if method != "complex":
-        differences = _columns(f, points, _five_point_column)
+        differences, error = _columns(f, points, _five_point_column)
         if method == "five-point":
-            return differences, method
+            return differences, error, method
     try:
         with kernels.backend("numpy"):  # whose kernels take complex numbers
-            exact = _columns(f, points, _complex_column)
+            exact, exact_error = _columns(f, points, _complex_column)
     except Exception:  # whatever f does not do with complex numbers
         if method == "complex":
             raise
-        return differences, "five-point"
-    if method == "auto" and not np.abs(exact - differences).max() <= 1e-6 * np.abs(exact).max():
-        return differences, "five-point"  # f is not analytic: |z| has no complex derivative
-    return exact, "complex"
+        return differences, error, "five-point"
+    if method == "auto":
+        bound = error + 1e-6 * _largest(differences, points)
+        if not (np.abs(exact - differences) <= bound).all():
+            return differences, error, "five-point"  # not analytic: |z| has no complex derivative
+    return exact, exact_error, "complex"
 
 
-def _columns(f, points, column) -> np.ndarray:
+def _largest(jacobian, points) -> np.ndarray:
+    """For each column, the largest entry of all columns that belong to the same input."""
+    sizes = [point.size for point in points]
+    parts = np.split(np.abs(jacobian), np.cumsum(sizes)[:-1], axis=1)
+    return np.repeat([part.max(initial=0) for part in parts], sizes)
+
+
+def _columns(f, points, column) -> tuple[np.ndarray, np.ndarray]:
     columns = []
     for i, point in enumerate(points):
         for index in np.ndindex(point.shape):
@@ -134,17 +142,28 @@ def _columns(f, points, column) -> np.ndarray:
                 return _values(f, [*points[:i], moved, *points[i + 1 :]])
 
             columns.append(column(shifted, max(1.0, abs(point[index]))))
-    return np.stack(columns, axis=1)
+    derivatives, errors = zip(*columns, strict=True)
+    return np.stack(derivatives, axis=1), np.stack(errors, axis=1)
 
 
 def _complex_column(shifted, size):
-    return np.imag(shifted(1j * COMPLEX_STEP)) / COMPLEX_STEP
+    value = shifted(1j * COMPLEX_STEP)
+    derivative = np.imag(value) / COMPLEX_STEP
+    rounding, truncation = 1e-15 * np.abs(derivative).max(), 1e-30  # h² f⁽³⁾ / 6, amply
+    return derivative, np.full(len(value), rounding + truncation)
 
 
 def _five_point_column(shifted, size):
-    """f′ ≈ (f(x − 2h) − 8 f(x − h) + 8 f(x + h) − f(x + 2h)) / 12h, error h⁴ f⁽⁵⁾ / 30."""
+    """f′ ≈ (f(x − 2h) − 8 f(x − h) + 8 f(x + h) − f(x + 2h)) / 12h, error h⁴ f⁽⁵⁾ / 30.
+
+    The plain difference (f(x + h) − f(x − h)) / 2h is off by h² f⁽³⁾ / 6, which tells how fast f
+    varies at the scale of h: a thousandth of it bounds the stencil's error unless f varies faster.
+    """
     h = STEP * size
-    return (shifted(-2 * h) - 8 * shifted(-h) + 8 * shifted(h) - shifted(2 * h)) / (12 * h)
+    far, near = shifted(2 * h) - shifted(-2 * h), shifted(h) - shifted(-h)
+    derivative, plain = (8 * near - far) / (12 * h), near / (2 * h)
+    rounding = 2e-15 * np.abs(shifted(h)).max() / h
+    return derivative, 1e-3 * np.abs(derivative - plain) + rounding
 
 
 def _compare(gradients, expected, points, bound):
@@ -156,14 +175,15 @@ def _compare(gradients, expected, points, bound):
                 f"gradcheck: input {i} is float64 of shape {point.shape}, but its gradient is "
                 f"{g.dtype} of shape {g.shape}"
             )
-        reference = expected[start : start + point.size].reshape(point.shape)
+        part = slice(start, start + point.size)
         start += point.size
+        reference, allowed = expected[part].reshape(point.shape), bound[part].reshape(point.shape)
         error = np.abs(g - reference)
-        if not (error <= bound).all():  # also for NaN
+        if not (error <= allowed).all():  # also for NaN
             worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), g.shape)
             element = tuple(int(n) for n in worst)
             raise GradcheckError(
                 f"gradcheck: input {i}, element {element} (value {point[element]:.17g}): backward "
                 f"gives {g[element]:.17g}, differences of f give {reference[element]:.17g}; the "
-                f"error {error[element]:.2g} is above {bound:.2g}"
+                f"error {error[element]:.2g} is above {allowed[element]:.2g}"
             )

@@ -19,7 +19,9 @@ class Parameter(Tensor):
 
 
 class Module:
-    """A function with parameters. Subclasses assign Tensors and Modules to attributes.
+    """A function with parameters. Subclasses assign Parameters and Modules to attributes.
+
+    A list of modules is not looked into: use Sequential, or an attribute for each.
 
     training: True after `train()`, False after `eval()`; for layers that differ between the two.
     """
@@ -39,13 +41,18 @@ class Module:
     def named_tensors(self, prefix="") -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers of this module and all below it, as ("encoder.0.weight", w)."""
         for name, tensor in vars(self).items():
-            if isinstance(tensor, Tensor):
+            if isinstance(tensor, Tensor) and tensor.is_leaf:
                 yield prefix + name, tensor
         for name, module in self.children():
             yield from module.named_tensors(f"{prefix}{name}.")
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        return ((name, p) for name, p in self.named_tensors() if isinstance(p, Parameter))
+        """Each parameter once, under its first name, even if several modules share it."""
+        seen = set()
+        for name, p in self.named_tensors():
+            if isinstance(p, Parameter) and id(p) not in seen:
+                seen.add(id(p))
+                yield name, p
 
     def parameters(self) -> Iterator[Parameter]:
         return (p for _, p in self.named_parameters())
@@ -64,10 +71,14 @@ class Module:
         return self.train(False)
 
     def double(self) -> "Module":
-        """Convert parameters and buffers to float64."""
+        """Convert parameters and floating buffers to float64, in place. Gradients are dropped.
+
+        Make the optimiser afterwards: its state has the dtype that the parameters had.
+        """
         for _, tensor in self.named_tensors():
-            tensor._array = tensor._array.astype(np.float64)
-            tensor._wrote()
+            if tensor.dtype.kind == "f":
+                tensor._array, tensor.grad = tensor._array.astype(np.float64), None
+                tensor._wrote()
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -80,7 +91,10 @@ class Module:
         Raises ValueError, and writes nothing, unless names and shapes are exactly the module's.
         """
         own = dict(self.named_tensors())
-        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays = {
+            name: value.data if isinstance(value, Tensor) else np.asarray(value)
+            for name, value in state.items()
+        }
         problems = [f"{name} is missing" for name in own if name not in arrays]
         problems += [f"{name} is not in the module" for name in arrays if name not in own]
         problems += [

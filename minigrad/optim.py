@@ -11,12 +11,19 @@ from minigrad.tensor import Tensor
 class Optimizer:
     """What SGD and Adam share: the parameters, and a place for state beside each.
 
-    Raises ValueError if there are no parameters or lr is not positive.
+    Raises ValueError unless the parameters are distinct leaves with requires_grad, one or more, and
+    lr is positive.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float):
+        if isinstance(params, Tensor):
+            raise ValueError(f"{type(self).__name__}: give a list of tensors, [w], not a tensor")
         self.params = list(params)
         self.lr = lr
+        if any(not p.requires_grad or not p.is_leaf for p in self.params):
+            raise ValueError(f"{type(self).__name__}: each must be a leaf with requires_grad=True")
+        if len({id(p) for p in self.params}) < len(self.params):
+            raise ValueError(f"{type(self).__name__}: a parameter occurs twice in the list")
         if not self.params:
             raise ValueError(f"{type(self).__name__}: the list of parameters is empty")
         if not lr > 0:
@@ -33,7 +40,7 @@ class Optimizer:
         """Update every parameter that has a gradient."""
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                self._update(i, p._array, np.ascontiguousarray(p.grad._array))
+                self._update(i, p._array, p.grad._array)
                 p._wrote()
 
     def _update(self, i, p, g):

@@ -46,7 +46,7 @@ def normal(shape, dtype=np.float32) -> np.ndarray:
 
 
 def uniform(shape, low=0.0, high=1.0, dtype=np.float32) -> np.ndarray:
-    """Draws from the uniform distribution on [low, high)."""
+    """Draws from the uniform distribution between low and high."""
     draws = _generator.random(shape, dtype)
     return draws * (high - low) + low if (low, high) != (0, 1) else draws
 
@@ -54,6 +54,7 @@ def uniform(shape, low=0.0, high=1.0, dtype=np.float32) -> np.ndarray:
 def bernoulli(p) -> np.ndarray:
     """Draws of 0 and 1, of p's shape and dtype, 1 with probability p."""
     p = np.asarray(p)
+    p = p if p.dtype.kind == "f" else p.astype(np.float32)
     return (_generator.random(p.shape, p.dtype) < p).astype(p.dtype)
 
 

@@ -36,14 +36,15 @@ class Tensor:
     _version: list[int]  # number of writes to the array; one list for all views of one array
 
     def __init__(self, data, requires_grad=False, dtype=None):
-        if isinstance(data, (list, tuple)) and any(isinstance(item, Tensor) for item in data):
-            raise TypeError("Tensor: a list of tensors; minigrad.stack joins them, with gradients")
         try:
+            data = data._array if isinstance(data, Tensor) else data
             array = np.array(data, dtype=dtype, order="C")
         except (ValueError, TypeError) as error:
             raise TypeError(f"Tensor: this is no array of numbers: {error}") from None
         if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
             array = array.astype(np.float32)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
         if array.dtype.kind not in "biu" and array.dtype.char not in "fdFD":
             raise TypeError(f"Tensor: the dtype is {array.dtype}; give {_DTYPES}")
         self._array, self.grad, self._node, self._version = array, None, None, [0]
@@ -71,6 +72,11 @@ class Tensor:
         return self.data
 
     def __array__(self, dtype=None, copy=None):
+        if self._requires_grad:
+            raise TypeError(
+                "a Tensor with requires_grad would lose its gradient in NumPy; use minigrad's "
+                "functions (minigrad.stack, minigrad.where, …), or .numpy() if no gradient is meant"
+            )
         return np.array(self.data, dtype=dtype, copy=copy)
 
     @property
@@ -102,6 +108,8 @@ class Tensor:
                 f"requires_grad: this tensor is {self.dtype}, and only floating-point tensors have "
                 "gradients; make it one with dtype='float32' or .float()"
             )
+        if value and not self._array.flags.carray:  # a view, which an optimiser could not write
+            self._array, self._version = np.array(self._array, order="C"), [0]
         self._requires_grad = bool(value)
 
     @property
@@ -124,6 +132,8 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __bool__(self):
+        if self.size != 1:
+            raise ValueError(f"the truth of {self.size} numbers is not one; use .numpy().all()")
         return bool(self.item())
 
     def __float__(self):
@@ -193,7 +203,8 @@ class Tensor:
     __hash__ = object.__hash__
 
     def _compare(self, relation, other) -> Tensor:
-        return Tensor._own(relation(self._array, np.asarray(other)))
+        other = other._array if isinstance(other, Tensor) else np.asarray(other)
+        return Tensor._own(relation(self._array, other))
 
     # ---- operations as methods; minigrad.ops documents each
 

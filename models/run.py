@@ -42,13 +42,13 @@ def whole(low):
 
 
 def positive(text):
-    """For argparse: a positive number."""
+    """For argparse: a positive number, at most 1e30."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    if not 0 < value <= 1e30:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of at most 1e30")
     return value
 
 
@@ -61,7 +61,9 @@ def clean_exit():
         sys.exit(f"error: {error}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror}; free or choose another place with --out")
+        sys.exit(f"error: {where}{error.strerror}; make room or get rights there, or change --out")
+    except MemoryError as error:
+        sys.exit(f"error: out of memory; choose a smaller --z or --batch_size ({error})")
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)

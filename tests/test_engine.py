@@ -294,6 +294,15 @@ def test_a_pull_of_another_dtype_is_an_error_that_names_the_operation():
         drifts(Tensor([1.0], requires_grad=True)).sum().backward()
 
 
+def test_a_pull_that_returns_no_tensor_is_an_error_that_names_the_operation():
+    @primitive
+    def forgetful(a):
+        return a.data * 2, lambda g, y: None
+
+    with pytest.raises(TypeError, match="forgetful: a pull returned NoneType"):
+        forgetful(leaf(1.0)).backward()
+
+
 def test_too_few_pulls_is_an_error_at_once():
     @primitive
     def halved(a, b):
@@ -344,6 +353,62 @@ def test_writes_to_other_tensors_do_no_harm():
     other.copy_(np.zeros(1))
     y.backward()
     assert w.grad.item() == 4
+
+
+def test_a_write_to_the_result_that_a_pull_reads_is_seen():
+    """exp's pull is g y; a detached y shows the same array, and can be written."""
+    x = leaf(1.0)
+    y = x.exp()
+    y.detach().copy_(np.zeros(1))
+    with pytest.raises(RuntimeError, match="exp: the result.*was written"):
+        y.backward()
+
+
+def test_a_broadcast_to_the_same_shape_is_a_view_too():
+    w, x = leaf(1.0, 1.0), Tensor(np.ones(2))
+    y = (w * x.broadcast_to((2,))).sum()
+    x.copy_(np.zeros(2))
+    with pytest.raises(RuntimeError, match="was written"):
+        y.backward()
+
+
+def test_what_requires_a_gradient_only_later_gets_none_at_all():
+    """Half of the paths were not recorded; the other half alone would be a wrong gradient."""
+    a, w = Tensor(np.array(2.0)), leaf(3.0)
+    y = (a * 2) * w + a * w
+    a.requires_grad = True
+    y.backward()
+    assert a.grad is None and w.grad.item() == 6
+
+
+# ---- gradients are owned
+
+
+def test_each_leaf_owns_its_gradient():
+    """add hands one cotangent to both operands, and sum a view without memory of its own."""
+    a, b, c = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf(5.0, 6.0)
+    seed = Tensor(np.ones(2))
+    (a + b).backward(seed)
+    c.sum().backward()
+    for p in (a, b, c):
+        p.grad.copy_(p.grad.numpy() * 0.5)
+    assert [p.grad.numpy().tolist() for p in (a, b, c)] == [[0.5, 0.5]] * 3
+    seed.copy_(np.zeros(2))
+    assert a.grad.numpy().tolist() == [0.5, 0.5]
+
+
+def test_a_trainable_leaf_made_of_a_view_owns_a_contiguous_array():
+    """Otherwise an optimiser's step would go into a copy, and be lost."""
+    whole = Tensor(np.arange(6.0).reshape(2, 3))
+    for w in (whole.T * 1.0, whole.T, mg.broadcast_to(Tensor(np.ones(1)), shape=(2, 3))):
+        w = w.detach()
+        w.requires_grad = True
+        before = w.numpy().copy()
+        (w * w).sum().backward()
+        for optimiser in (optim.Adam([w], lr=0.1), optim.SGD([w], lr=0.1)):
+            optimiser.step()
+        assert (w.numpy() != before).sum() >= 5
+    assert whole.numpy().tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_only_leaves_can_be_written():

@@ -101,6 +101,27 @@ def test_a_nan_gradient_fails():
         gradcheck(wrong, [A])
 
 
+def test_a_large_other_term_does_not_hide_a_wrong_gradient():
+    """One tolerance for all inputs, or one that grows with f, would pass these."""
+
+    @primitive
+    def wrong_abs(a):
+        return np.abs(a.data), lambda g, y: 2 * g * np.sign(a.data)
+
+    @primitive
+    def wrong_exp(a):
+        return np.exp(a.data), lambda g, y: 2 * g * y
+
+    with pytest.raises(GradcheckError):
+        gradcheck(lambda x: wrong_abs(x) + 3e7, [A])
+    with pytest.raises(GradcheckError, match="input 0"):
+        gradcheck(lambda x, b: wrong_exp(x) + 1e11 * b, [A, A])
+
+
+def test_a_large_other_term_does_not_make_a_right_gradient_wrong():
+    assert gradcheck(lambda x, b: abs(x) + 1e8 * b, [A, A])
+
+
 def test_every_input_is_checked():
     @primitive
     def wrong(a, b, c):
@@ -192,12 +213,13 @@ def test_a_factor_of_1_001_planted_in_any_operation_is_found(name, which, monkey
     from tests.operations import CASES
 
     class Wrong(engine.Node):
-        def __init__(self, operation, operands, pulls):
-            super().__init__(operation, operands, pulls)
+        def __init__(self, operation, operands, pulls, y):
             if operation == name and which < len(pulls):
                 right = pulls[which]
-                self.pulls[which] = lambda g, y: right(g, y) * 1.001
+                pulls = list(pulls)
+                pulls[which] = lambda g, y: right(g, y) * 1.001
                 planted.append(True)
+            super().__init__(operation, operands, pulls, y)
 
     planted, found = [], []
 

@@ -128,6 +128,9 @@ def test_logsumexp_at_the_ends(backend):
     assert value[3] == -np.inf
     s = 1 / (1 + np.exp(-1))
     np.testing.assert_allclose(slope, [[0.5, 0.5], [s, 1 - s], [0, 1], [0, 0]], atol=1e-15)
+    with kernels.backend(backend):
+        _, slope = value_and_slope(lambda x: mg.logsumexp(x, axis=0), [np.nan, 5.0])
+    assert np.isnan(slope).all()
 
 
 @both_backends
@@ -140,13 +143,19 @@ def test_log_bernoulli_is_accurate_where_it_is_nearly_zero(dtype, backend):
     np.testing.assert_allclose(y, -np.log1p(np.exp(-20.0)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("d", [1e-1, 1e-2, 2e-3, 1e-4, 1e-6, 1e-7, -1e-3, -0.5])
-def test_x_minus_log1p_keeps_all_digits(d):
-    d = np.float32(d)
-    exact = sum((-1) ** n * np.longdouble(d) ** n / n for n in range(2, 60))
-    value, slope = value_and_slope(mg.x_minus_log1p, d, np.float32)
+@pytest.mark.parametrize(
+    "r", [1.1, 1.01, 1.002, 1.0001, 1 + 1e-6, 1 - 1e-3, 0.5, 0.01, 1e-8, 1e-30, 1e20]
+)
+@pytest.mark.parametrize("p", [1.0, 0.3])
+def test_itakura_saito_keeps_all_digits(r, p):
+    q, p = np.float32(r * p), np.float32(p)
+    ratio = np.longdouble(q) / p
+    d = (np.longdouble(q) - p) / p
+    near = sum((-1) ** n * d**n / n for n in range(2, 60)) if abs(d) < 0.2 else None
+    exact = ratio - 1 - np.log(ratio) if near is None else near
+    value, slope = value_and_slope(lambda q: mg.itakura_saito(q, p), q, np.float32)
     np.testing.assert_allclose(value, float(exact), rtol=1.2e-7)
-    np.testing.assert_allclose(slope, float(d) / (1 + float(d)), rtol=4e-7)
+    np.testing.assert_allclose(slope, float(d / q), rtol=4e-7)
 
 
 @both_backends
@@ -154,7 +163,7 @@ def test_nan_goes_through_everything(backend):
     x = np.array([0.5, np.nan, 0.5])
     functions = [
         mg.exp, mg.expm1, mg.log, mg.log1p, mg.sqrt, mg.sigmoid, mg.softplus, mg.logsigmoid,
-        mg.tanh, mg.relu, mg.leaky_relu, mg.elu, mg.abs, mg.x_minus_log1p,
+        mg.tanh, mg.relu, mg.leaky_relu, mg.elu, mg.abs, lambda x: mg.itakura_saito(x, 1),
         lambda x: mg.clip(x, min=0, max=1), lambda x: mg.maximum(x, 0), lambda x: mg.minimum(0, x),
         lambda x: x / x, lambda x: x**2,
     ]  # fmt: skip

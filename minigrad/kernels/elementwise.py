@@ -15,7 +15,7 @@ from numba import float32
 from numba.extending import overload, register_jitable
 
 from minigrad.kernels import specification
-from minigrad.kernels.jit import contiguous, jit
+from minigrad.kernels.jit import COMPILED, contiguous, jit
 
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 LOG2_E = np.float32(1 / math.log(2))
@@ -107,7 +107,7 @@ def _softplus_loop(x, out):
 @jit()
 def _elu_loop(x, alpha, out):
     for i in range(x.size):
-        out[i] = x[i] if x[i] > ZERO else alpha * _expm1(min(x[i], ZERO))
+        out[i] = x[i] if x[i] >= ZERO else alpha * _expm1(x[i])
 
 
 @jit()
@@ -131,7 +131,7 @@ def _unary(loop, specified):
     """The kernel that runs a loop over an array of any layout; other dtypes as specified."""
 
     def kernel(x, *constants):
-        if x.dtype.char not in "fd":
+        if x.dtype not in COMPILED:
             return specified(x, *constants)
         x = contiguous(x)
         out = np.empty_like(x)
@@ -148,7 +148,7 @@ elu = _unary(_elu_loop, specification.elu)
 
 
 def elu_pull(g, y, alpha):
-    if g.dtype.char not in "fd" or g.dtype != y.dtype or g.shape != y.shape:
+    if g.dtype not in COMPILED or g.dtype != y.dtype or g.shape != y.shape:
         return specification.elu_pull(g, y, alpha)
     g, y = contiguous(g), contiguous(y)
     out = np.empty_like(g)
@@ -157,10 +157,11 @@ def elu_pull(g, y, alpha):
 
 
 def log_bernoulli(x, logits):
-    if x.dtype.char not in "fd" or x.dtype != logits.dtype:
+    if x.dtype not in COMPILED or x.dtype != logits.dtype:
         return specification.log_bernoulli(x, logits)
-    x, logits = (contiguous(array) for array in np.broadcast_arrays(x, logits))
-    out = np.empty(x.shape[:-1], x.dtype)
-    rows = (out.size, x.shape[-1])
+    shape = np.broadcast_shapes(x.shape, logits.shape)
+    x, logits = (contiguous(np.broadcast_to(array, shape)) for array in (x, logits))
+    out = np.empty(shape[:-1], x.dtype)
+    rows = (out.size, shape[-1])
     _log_bernoulli_loop(x.reshape(rows), logits.reshape(rows), out.reshape(-1))
     return out

@@ -1,25 +1,27 @@
 """The matrix product, at the speed of a vendor's BLAS and on numba's own threads.
 
-Three layouts occur in a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. None copies its operands:
+Three layouts occur in a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. None copies large operands:
 
 - a · b and aᵀ · b: a tile of five rows by one wide vector (simd.py) stays in registers while k
   runs; a is read by strides, so that a and aᵀ are one kernel, and b's rows are read in place.
 - a · bᵀ: rows of both are contiguous along k, so a tile of 4 × 4 dot products runs along k.
 
 A tile at the right or bottom edge is moved back inside and computes some elements a second time,
-in the same order and hence to the same bits. An element is always summed over k by one thread:
-the result does not depend on how many there are.
+in the same order and hence to the same bits; an operand smaller than a tile gets rows or columns of
+zeros. An element is always summed over k by one thread: the result does not depend on how many
+there are.
 """
 
 import numpy as np
-from numba import prange
 
 from minigrad.kernels import simd, specification
-from minigrad.kernels.jit import contiguous, jit, pool
+from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
 
 ROWS = 5  # of a register tile: see simd.BYTES
 SIDE = 4  # of a tile of dot products: 16 accumulators
+LONG = 32  # elements for which a dot product is worth its sum at the end; for fewer, b is copied
 SERIAL = 2**19  # multiply-adds below which waking the other threads costs more than it saves
+PIECES = 32  # of a product that is shared among threads
 
 
 @jit()
@@ -95,61 +97,70 @@ def _dots_parallel(a, b, out, tiles, pieces):
         _dots(a, b, out, piece * tiles // pieces, (piece + 1) * tiles // pieces)
 
 
-@jit()
-def _tiny(a, b, out):
-    """Plain loops, for what is smaller than a tile."""
-    for i in range(a.shape[0]):
-        for j in range(b.shape[1]):
-            total = out.dtype.type(0)
-            for k in range(a.shape[1]):
-                total += a[i, k] * b[k, j]
-            out[i, j] = total
-
-
 def _tiles(N, n, M, m):
     return -(-N // n) * -(-M // m)
+
+
+def _at_least(array, rows, columns):
+    """The array C-contiguous, and with zeros appended where it is smaller than a tile."""
+    N, M = array.shape
+    if N >= rows and M >= columns:
+        return contiguous(array)
+    padded = np.zeros((max(N, rows), max(M, columns)), array.dtype)
+    padded[:N, :M] = array
+    return padded
 
 
 def _product(a, b):
     """a (N, K), b (K, M) -> (N, M); either may be the transpose of a C-contiguous array."""
     (N, K), M = a.shape, b.shape[1]
     lanes = simd.BYTES // a.itemsize
+    if b.T.flags.c_contiguous and not b.flags.c_contiguous and K >= LONG:
+        return _product_of_rows(a, b.T)
     if M < lanes <= N:  # a narrow result, such as a 10-dimensional latent: turn it on its side
         return contiguous(_product(b.T, a.T).T)
-    out = np.empty((N, M), a.dtype)
-    large, pieces = N * K * M > SERIAL, 32
-    if b.T.flags.c_contiguous and not b.flags.c_contiguous and N >= SIDE and M >= SIDE:
-        a, b, tiles = contiguous(a), b.T, _tiles(N, SIDE, M, SIDE)
-        if large:
-            with pool:
-                _dots_parallel(a, b, out, tiles, pieces)
-        else:
-            _dots(a, b, out, 0, tiles)
-    elif N >= ROWS and M >= lanes:
-        if a.T.flags.c_contiguous:
-            flat, row, step = a.T.reshape(-1), 1, N
-        else:
-            flat, row, step = contiguous(a).reshape(-1), K, 1
-        b, tiles = contiguous(b).reshape(-1), _tiles(N, ROWS, M, lanes)
-        if large:
-            with pool:
-                _rows_parallel(flat, row, step, b, out.reshape(-1), N, K, M, lanes, tiles, pieces)
-        else:
-            _rows(flat, row, step, b, out.reshape(-1), N, K, M, lanes, 0, tiles)
+    if a.T.flags.c_contiguous and N >= ROWS:
+        flat, row, step, height = a.T.reshape(-1), 1, N, N
     else:
-        _tiny(contiguous(a), contiguous(b), out)
-    return out
+        a = _at_least(a, ROWS, 0)
+        flat, row, step, height = a.reshape(-1), K, 1, len(a)
+    b = _at_least(b, 0, lanes)
+    width = b.shape[1]
+    out = np.empty((height, width), a.dtype)
+    flats = contiguous(flat), row, step, b.reshape(-1), out.reshape(-1)
+    tiles = _tiles(height, ROWS, width, lanes)
+    if N * K * M > SERIAL:
+        with pool:
+            _rows_parallel(*flats, height, K, width, lanes, tiles, PIECES)
+    else:
+        _rows(*flats, height, K, width, lanes, 0, tiles)
+    return contiguous(out[:N, :M])
+
+
+def _product_of_rows(a, b):
+    """a bᵀ: a (N, K), b (M, K) -> (N, M)."""
+    (N, K), M = a.shape, len(b)
+    a, b = _at_least(a, SIDE, 0), _at_least(b, SIDE, 0)
+    out = np.empty((len(a), len(b)), a.dtype)
+    tiles = _tiles(len(a), SIDE, len(b), SIDE)
+    if N * K * M > SERIAL:
+        with pool:
+            _dots_parallel(a, b, out, tiles, PIECES)
+    else:
+        _dots(a, b, out, 0, tiles)
+    return contiguous(out[:N, :M])
 
 
 def matmul(a, b):
-    if a.dtype != b.dtype or a.dtype.char not in "fd":
+    if a.dtype != b.dtype or a.dtype not in COMPILED:
         return specification.matmul(a, b)
     if a.ndim == b.ndim == 2:
         return _product(a, b)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    left = np.broadcast_to(a, batch + a.shape[-2:])
-    right = np.broadcast_to(b, batch + b.shape[-2:])
     out = np.empty(batch + (a.shape[-2], b.shape[-1]), a.dtype)
+    left, right = (
+        x if x.shape[:-2] == batch else np.broadcast_to(x, batch + x.shape[-2:]) for x in (a, b)
+    )
     for index in np.ndindex(batch):
         out[index] = _product(left[index], right[index])
     return out

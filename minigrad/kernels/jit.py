@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from numba import prange
+
+__all__ = ["COMPILED", "contiguous", "jit", "pool", "prange"]
+
+COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the specification
 
 
 def _cache_folder():
@@ -25,8 +30,8 @@ def _cache_folder():
 
 CACHE = _cache_folder()
 try:
-    if not CACHE.exists():
-        CACHE.mkdir(parents=True)
+    if not CACHE.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
         print("minigrad: compiling the kernels for this machine, once (some 15 s).",
               file=sys.stderr)  # fmt: skip
     _cached = os.access(CACHE, os.W_OK)
@@ -71,15 +76,20 @@ class _Pool:
         self._started = False
 
     def __enter__(self):
-        self._lock.acquire()
         if not self._started:
-            name = "OMP_WAIT_POLICY"  # read once, when the threads start
-            chosen = name in os.environ
-            os.environ.setdefault(name, "PASSIVE")
+            self._start()
+        self._lock.acquire()
+
+    def _start(self):
+        name = "OMP_WAIT_POLICY"  # read once, when the threads start
+        chosen = name in os.environ
+        os.environ.setdefault(name, "PASSIVE")
+        try:
             numba.get_num_threads()
+        finally:
             if not chosen:
                 del os.environ[name]
-            self._started = True
+        self._started = True
 
     def __exit__(self, *_):
         self._lock.release()

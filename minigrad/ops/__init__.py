@@ -13,6 +13,7 @@ from minigrad.ops.elementwise import (
     elu_pull,
     exp,
     expm1,
+    itakura_saito,
     leaky_relu,
     log,
     log1p,
@@ -31,7 +32,6 @@ from minigrad.ops.elementwise import (
     tanh,
     to,
     where,
-    x_minus_log1p,
 )
 from minigrad.ops.linalg import bmm, linear, matmul
 from minigrad.ops.reduce import log_bernoulli, log_softmax, logsumexp, max, mean, sum
@@ -48,8 +48,9 @@ from minigrad.ops.shape import (
 
 __all__ = [
     "abs", "add", "bmm", "broadcast_to", "clip", "concatenate", "divide", "elu", "elu_pull", "exp",
-    "expm1", "getitem", "leaky_relu", "linear", "log", "log1p", "log_bernoulli", "log_softmax",
-    "logsigmoid", "logsumexp", "matmul", "max", "maximum", "mean", "minimum", "multiply",
-    "negative", "power", "relu", "reshape", "scatter_add", "select", "sigmoid", "softplus", "split",
-    "sqrt", "stack", "subtract", "sum", "tanh", "to", "transpose", "where", "x_minus_log1p",
+    "expm1", "getitem", "itakura_saito", "leaky_relu", "linear", "log", "log1p", "log_bernoulli",
+    "log_softmax", "logsigmoid", "logsumexp", "matmul", "max", "maximum", "mean", "minimum",
+    "multiply", "negative", "power", "relu", "reshape", "scatter_add", "select", "sigmoid",
+    "softplus", "split",
+    "sqrt", "stack", "subtract", "sum", "tanh", "to", "transpose", "where",
 ]  # fmt: skip

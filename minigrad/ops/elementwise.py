@@ -58,12 +58,12 @@ def negative(a):
 def power(a, b):
     """y = aᵇ.   VJP: ā = g b aᵇ⁻¹, b̄ = g y log a
 
-    At b = 0 the first slope is 0 for every a (the formula gives 0 · ∞ at a = 0); at a = 0 ≤ b the
-    second is 0, because aᵇ is constant in b > 0.
+    Where a = b = 0 the first slope is 0 (the formula gives 0 · ∞), because a⁰ is constant; where
+    a = 0 ≤ b the second is 0, because 0ᵇ is constant for b > 0.
     """
 
     def pull_a(g, y):
-        constant = b._array == 0
+        constant = (a._array == 0) & (b._array == 0)
         return _chain(g, b * a ** where(constant, 1, b - 1) if constant.any() else b * a ** (b - 1))
 
     def pull_b(g, y):
@@ -75,7 +75,12 @@ def power(a, b):
 
 @primitive
 def to(a, *, dtype):
-    """y = a in another dtype.   VJP: ā = g in a's dtype"""
+    """y = a in another floating dtype.   VJP: ā = g in a's dtype"""
+    if np.dtype(dtype).char not in "fdFD":
+        raise TypeError(
+            f"to: {np.dtype(dtype)} is neither float32 nor float64; for whole numbers, which have "
+            "no gradient, make a new tensor: Tensor(x, dtype='int64')"
+        )
     return a._array.astype(dtype), lambda g, y: to(g, dtype=a.dtype)
 
 
@@ -107,17 +112,21 @@ def log1p(a):
 
 
 @primitive
-def x_minus_log1p(a):
-    """y = a − log(1 + a), without cancellation near a = 0.   VJP: ā = g a / (1 + a)
+def itakura_saito(q, p):
+    """y = r − 1 − log r for r = q / p > 0.   VJP: q̄ = g (q − p) / (q p), p̄ = g (p − q) / p²
 
-    y ≈ a²/2 is all that is left of two numbers of size a: the plain formula has no digit right in
-    float32 at a = 10⁻⁷. So it is computed in double precision, and from its series for |a| < 10⁻³,
-    where that is exact to 10⁻¹⁸: a²/2 − a³/3 + a⁴/4 − …
+    The divergence of Itakura & Saito (1968): 0 at q = p, and ≈ d²/2 near it with d = (q − p) / p,
+    which is all that is left of two numbers of size d: at d = 10⁻⁷ the formula has no digit right
+    in float32. So it is computed in double precision as d − log(1 + d), and for |d| < 10⁻³ by the
+    series d²/2 − d³/3 + d⁴/4 − …, whose rest is below 10⁻¹⁸ there.
     """
-    x = a._array.astype(np.result_type(a.dtype, np.float64))
-    series = x * x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x * (1 / 6 - x / 7)))))
-    y = np.where(np.abs(x.real) < 1e-3, series, x - np.log1p(x))
-    return y.astype(a.dtype), lambda g, y: _chain(g, a / (1 + a))
+    wide = np.result_type(q.dtype, np.float64)
+    q_, p_ = q._array.astype(wide), p._array.astype(wide)
+    d, r = (q_ - p_) / p_, q_ / p_
+    series = d * d * (1 / 2 - d * (1 / 3 - d * (1 / 4 - d * (1 / 5 - d * (1 / 6 - d / 7)))))
+    far = np.where(np.abs(d.real) < 0.5, d - np.log1p(d), r - 1 - np.log(r))
+    y = np.where(np.abs(d.real) < 1e-3, series, far).astype(q.dtype)
+    return y, lambda g, y: g * ((q - p) / (q * p)), lambda g, y: g * ((p - q) / (p * p))
 
 
 @primitive
@@ -226,7 +235,7 @@ def clip(a, *, min=None, max=None):
     low = -np.inf if min is None else float(min)
     high = np.inf if max is None else float(max)
     inside = (a._array >= low) & (a._array <= high)
-    return np.clip(a._array, min, max), lambda g, y: where(inside, g, 0)
+    return np.clip(a._array, low, high), lambda g, y: where(inside, g, 0)
 
 
 @composite
@@ -239,14 +248,21 @@ def where(condition, a, b):
     >>> x.grad  # and not NaN: the slope of log at 0 is infinite, but was not asked for
     Tensor([0., 1.])
     """
-    return select(a, b, condition=np.array(condition, dtype=bool))
+    return select(a, b, condition=condition)
 
 
 @primitive
 def select(a, b, *, condition):
     """y = a where the condition holds, else b.   VJP: ā = g there, else 0; b̄ = 0 there, else g"""
-    return (
-        np.where(condition, a._array, b._array),
+    condition = np.array(condition, dtype=bool)
+    try:
+        np.broadcast_shapes(condition.shape, a.shape, b.shape)
+    except ValueError:
+        raise ValueError(
+            f"where: the condition's shape {condition.shape} and the values' shapes {a.shape} and "
+            f"{b.shape} don't fit each other"
+        ) from None
+    return (        np.where(condition, a._array, b._array),
         lambda g, y: select(g, 0, condition=condition),
         lambda g, y: select(0, g, condition=condition),
     )

@@ -3,9 +3,8 @@
 import numpy as np
 
 from minigrad import kernels
-from minigrad.engine import composite, primitive
+from minigrad.engine import composite, operands, primitive
 from minigrad.ops.shape import reshape
-from minigrad.tensor import Tensor
 
 
 @composite
@@ -15,9 +14,10 @@ def matmul(a, b):
     A vector (K,) counts as one row on the left, as one column on the right, and y has no axis for
     it. Raises ValueError if the K differ.
     """
-    a, b = (x if isinstance(x, Tensor) else Tensor(x) for x in (a, b))
+    a, b = operands("matmul", (a, b))
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: {a.shape} @ {b.shape}: a number is no matrix; multiply with *")
+    _check_inner(a, b)
     if a.ndim > 1 and b.ndim > 1:
         return bmm(a, b)
     left = reshape(a, shape=(1, a.size)) if a.ndim == 1 else a
@@ -26,15 +26,21 @@ def matmul(a, b):
     return reshape(y, shape=y.shape[: b.ndim - 2] + y.shape[-1:] if b.ndim > 1 else a.shape[:-1])
 
 
+def _check_inner(a, b):
+    """The kernel relies on it: it would read past the end of b."""
+    inner = b.shape[-2:][0]
+    if a.shape[-1] != inner:
+        raise ValueError(
+            f"matmul: {a.shape} @ {b.shape}: the last axis of the first ({a.shape[-1]}) and the "
+            f"last but one, or only one, of the second ({inner}) must be equal; is a .mT missing?"
+        )
+
+
 @primitive
 def bmm(a, b):
     """y = a b           a (..., N, K), b (..., K, M) -> y (..., N, M); the batch axes broadcast
     VJP: ā = g bᵀ (..., N, K),  b̄ = aᵀ g (..., K, M)"""
-    if a.shape[-1] != b.shape[-2]:
-        raise ValueError(
-            f"matmul: {a.shape} @ {b.shape}: the last axis of the first ({a.shape[-1]}) and the "
-            f"second to last of the second ({b.shape[-2]}) must be equal; is a .mT missing?"
-        )
+    _check_inner(a, b)
     return kernels.matmul(a._array, b._array), lambda g, y: bmm(g, b.mT), lambda g, y: bmm(a.mT, g)
 
 

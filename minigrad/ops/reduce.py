@@ -83,12 +83,13 @@ def logsumexp(x, *, axis, keepdims=False):
     axes = _axes(x, axis)
     shape, kept = x.shape, _kept(x, axes)
     rest = [i for i in range(x.ndim) if i not in axes]
-    last = x._array.transpose(*rest, *axes).reshape(math.prod(shape[i] for i in rest), -1)
+    sizes = [math.prod(shape[i] for i in part) for part in (rest, axes)]
+    last = x._array.transpose(*rest, *axes).reshape(sizes)
     y = kernels.logsumexp_last(last)
 
     def pull(g, y):
         y = reshape(y, shape=kept)
-        y = where(np.isfinite(y._array), y, 0)  # e^(−∞ − 0) = 0, while e^(−∞ + ∞) is NaN
+        y = where(y._array == -np.inf, 0, y)  # e^(−∞ − 0) = 0, while e^(−∞ + ∞) is NaN
         return _spread(g, kept, shape) * exp(x - y)
 
     return y.reshape(_result_shape(kept, axes, keepdims)), pull
@@ -106,8 +107,10 @@ def log_bernoulli(x, logits):
 
     VJP: x̄ = g l, l̄ = g (x − σ(l)), as d/dl log σ(l) = 1 − σ(l) and d/dl log σ(−l) = −σ(l)
     """
+    y = kernels.log_bernoulli(x._array, logits._array)
+    kept, shape = (*y.shape, 1), np.broadcast_shapes(x.shape, logits.shape)
     return (
-        kernels.log_bernoulli(x._array, logits._array),
-        lambda g, y: reshape(g, shape=(*g.shape, 1)) * logits,
-        lambda g, y: reshape(g, shape=(*g.shape, 1)) * (x - sigmoid(logits)),
+        y,
+        lambda g, y: _spread(g, kept, shape) * logits,
+        lambda g, y: _spread(g, kept, shape) * (x - sigmoid(logits)),
     )

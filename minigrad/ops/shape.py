@@ -1,8 +1,9 @@
 """Operations that move elements without changing them. Their pulls move cotangents back."""
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
-from minigrad.engine import composite, primitive
+from minigrad.engine import composite, operands, primitive
 from minigrad.tensor import Tensor
 
 
@@ -40,7 +41,7 @@ def broadcast_to(x, *, shape):
     [[3.0], [3.0]]
     """
     if x.shape == tuple(shape):
-        return x._array, lambda g, y: g
+        return x._array.view(), lambda g, y: g
     try:
         y = np.broadcast_to(x._array, shape)
     except ValueError:
@@ -102,20 +103,23 @@ def concatenate(xs, axis=0):
 @composite
 def stack(xs, axis=0):
     """y = the tensors in the sequence xs, all of one shape, side by side along a new axis."""
-    xs = [x if isinstance(x, Tensor) else Tensor(x) for x in xs]
+    xs = operands("stack", xs)
     if len({x.shape for x in xs}) != 1:
         raise ValueError(f"stack: shapes {[x.shape for x in xs]} must be equal")
-    axis %= xs[0].ndim + 1
+    axis = normalize_axis_index(axis, xs[0].ndim + 1)
     shape = (*xs[0].shape[:axis], 1, *xs[0].shape[axis:])
     return _concatenate(*(reshape(x, shape=shape) for x in xs), axis=axis)
 
 
 @composite
 def split(x, indices_or_sections, axis=0):
-    """A list of x's parts along an axis: a number of equal parts, or the indices to cut at."""
+    """A list of x's parts along an axis: a number of equal parts, or the indices to cut at.
+
+    The number means what it does in NumPy; PyTorch's split takes the size of a part instead.
+    """
     size = x.shape[axis]
     cuts = indices_or_sections
-    if isinstance(cuts, int):
+    if isinstance(cuts, (int, np.integer)):
         if cuts < 1 or size % cuts:
             raise ValueError(f"split: {size} elements along axis {axis} are not {cuts} equal parts")
         cuts = [size // cuts * i for i in range(1, cuts)]

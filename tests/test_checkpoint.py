@@ -1,0 +1,230 @@
+"""minigrad.checkpoint: a file is the old one or the new one, whole, whatever happens meanwhile."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad import nn, random
+from minigrad.checkpoint import load_weights, replacing, save_weights
+
+OLD, NEW = b"the old file" * 1000, b"the new one"
+
+
+@pytest.fixture(params=["there is an old file", "there is none"])
+def target(request, tmp_path):
+    """A path to replace, and what stands there."""
+    path = tmp_path / "file.bin"
+    if request.param == "there is an old file":
+        path.write_bytes(OLD)
+    return path
+
+
+def content(path):
+    return path.read_bytes() if path.exists() else None
+
+
+# replacing
+
+
+def test_success_puts_the_new_file_in_place_and_leaves_no_other(target):
+    before = content(target)
+    with replacing(target) as temporary:
+        temporary.write_bytes(NEW)
+        assert content(target) == before  # until the end of the block
+        assert temporary.parent == target.parent  # a rename can't cross file systems
+    assert target.read_bytes() == NEW
+    assert os.listdir(target.parent) == [target.name]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_block_that_fails_leaves_the_old_file_whole_and_no_other(target, error):
+    before = content(target)
+    with pytest.raises(type(error)), replacing(target) as temporary:
+        temporary.write_bytes(NEW)
+        raise error
+    assert content(target) == before
+    assert os.listdir(target.parent) == ([target.name] if before else [])
+
+
+def test_a_rename_that_fails_leaves_the_old_file_whole_and_no_other(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(OSError), replacing(folder) as temporary:
+        temporary.write_bytes(NEW)
+    assert folder.is_dir() and os.listdir(tmp_path) == ["folder"]
+
+
+def test_two_writers_at_once_have_files_of_their_own(target):
+    """Under one temporary name the second would write into, and rename, the first one's file."""
+    with replacing(target) as first:
+        first.write_bytes(OLD)
+        with replacing(target) as second:
+            assert first != second
+            second.write_bytes(NEW)
+        assert target.read_bytes() == NEW
+        assert first.read_bytes() == OLD
+    assert target.read_bytes() == OLD
+    assert os.listdir(target.parent) == [target.name]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(target, monkeypatch):
+    """Otherwise a power cut after the rename can leave an empty file under the right name."""
+    events = []
+
+    def record(name):
+        real = getattr(os, name)
+
+        def recorded(*args):
+            events.append((name, *(os.fstat(a).st_mode if name == "fsync" else a for a in args)))
+            return real(*args)
+
+        monkeypatch.setattr(os, name, recorded)
+
+    record("fsync")
+    record("replace")
+    with replacing(target) as temporary:
+        temporary.write_bytes(NEW)
+    assert [event[0] for event in events[:2]] == ["fsync", "replace"]
+    assert stat.S_ISREG(events[0][1]) and Path(events[1][2]) == target
+    assert len(events) == 3 and stat.S_ISDIR(events[2][1]), "the folder was not synced"
+
+
+def test_the_new_file_can_be_read_by_others(target):
+    """mkstemp's files are their owner's alone: no use in a shared results folder."""
+    with replacing(target) as temporary:
+        temporary.write_bytes(NEW)
+    assert stat.S_IMODE(target.stat().st_mode) & 0o444 == 0o444
+
+
+def test_a_file_in_the_working_folder_needs_no_folder_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with replacing("plain") as temporary:
+        temporary.write_bytes(NEW)
+    assert os.listdir(tmp_path) == ["plain"]
+
+
+# Weights
+
+
+def special(dtype):
+    """Values that are easily changed on the way: signs of zero, NaN's bits, subnormal numbers."""
+    x = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, 1 / 3], dtype)
+    x.view(f"u{x.itemsize}")[2] ^= 5  # a NaN with something to say
+    return x
+
+
+BASE = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+STATE = {
+    "float32": special(np.float32),
+    "float64": special(np.float64),
+    "integers": np.arange(-3, 3),
+    "bytes": np.arange(7, dtype=np.uint8),
+    "truth": np.array([True, False]),
+    "Fortran": np.asfortranarray(BASE),
+    "transposed": BASE.transpose(2, 0, 1),
+    "every second": BASE[:, ::2, ::-1],
+    "stride 0": np.broadcast_to(BASE[0], (3, 3, 4)),
+    "0-d": np.array(2.5, np.float32),
+    "empty": np.zeros((0, 3), np.float32),
+    "misaligned": np.frombuffer(b"." + BASE.tobytes(), np.float32, offset=1),
+    "big-endian": BASE.astype(">f4"),
+    "read-only": np.frombuffer(BASE.tobytes(), np.float32),
+    "decoder.4.weight": BASE,
+}
+
+
+def assert_same(got, want):
+    assert got.shape == want.shape
+    assert got.dtype == want.dtype.newbyteorder("=")
+    assert got.tobytes() == want.astype(got.dtype).tobytes()
+
+
+@pytest.mark.parametrize("name", STATE)
+def test_weights_come_back_bit_for_bit_whatever_their_layout(name, tmp_path):
+    """safetensors writes memory as it lies: a transposed array would come back scrambled."""
+    path, array = tmp_path / "model.safetensors", STATE[name]
+    before = array.tobytes()
+    save_weights(path, {name: array, "another": BASE})
+    assert array.tobytes() == before
+    loaded = load_weights(path)
+    assert loaded.keys() == {name, "another"}
+    assert_same(loaded[name], array)
+    assert_same(loaded["another"], BASE)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_pytorch_reads_the_same_weights(tmp_path):
+    pytest.importorskip("torch", reason="NOT READ WITH PYTORCH: torch is not installed here")
+    from safetensors.torch import load_file
+
+    path, state = tmp_path / "model.safetensors", nn.Linear(3, 4).state_dict()
+    state["Fortran"] = STATE["Fortran"]
+    save_weights(path, state)
+    loaded = load_file(path)
+    assert loaded.keys() == state.keys()
+    for name in state:
+        assert_same(loaded[name].numpy(), state[name])
+
+
+def test_saving_again_replaces_the_weights(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_weights(path, {"w": np.zeros(1000, np.float32)})
+    save_weights(path, {"w": np.ones(3, np.float32)})
+    assert load_weights(path)["w"].tolist() == [1, 1, 1]
+
+
+def test_a_state_that_cannot_be_saved_leaves_the_old_weights_whole(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_weights(path, {"w": np.ones(3, np.float32)})
+    before = path.read_bytes()
+    with pytest.raises(Exception, match="dtype"):
+        save_weights(path, {"w": np.array(["not a number"])})
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_many_writers_of_one_file_leave_the_weights_of_one_of_them(tmp_path):
+    path, errors = tmp_path / "model.safetensors", []
+
+    def write(value):
+        try:
+            for _ in range(20):
+                save_weights(path, {"w": np.full(5000, value, np.float32)})
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=[value]) for value in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    w = load_weights(path)["w"]
+    assert w.shape == (5000,) and len(set(w.tolist())) == 1
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_module_saved_and_loaded_computes_the_same(tmp_path):
+    def network():
+        return nn.Sequential(nn.Linear(3, 4), nn.ELU(), nn.Linear(4, 2))
+
+    with random.fork(0):
+        first, second = network(), network()
+    x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+    assert (first(x).data != second(x).data).any()
+    save_weights(tmp_path / "w.safetensors", first.state_dict())
+    second.load_state_dict(load_weights(tmp_path / "w.safetensors"))
+    assert (first(x).data == second(x).data).all()
+
+
+def test_weights_cut_short_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"w": np.ones(1000, np.float32)})
+    for size in (0, 7, 100, path.stat().st_size - 1):
+        (tmp_path / "cut").write_bytes(path.read_bytes()[:size])
+        with pytest.raises(Exception, match="[Hh]eader|[Bb]uffer|[Ff]ile"):
+            load_weights(tmp_path / "cut")

@@ -1,0 +1,250 @@
+"""minigrad.random and minigrad.batches: what is drawn, how often, and again."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minigrad import Tensor, nn, random
+from minigrad.batches import Batches
+
+DTYPES = [np.float32, np.float64]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws from seed 7, and leaves the generator as it found it."""
+    with random.fork(7):
+        yield
+
+
+def draws():
+    """A bit of everything, one after another."""
+    arrays = [random.normal(5), random.uniform((2, 3)), random.bernoulli(np.full(40, 0.5))]
+    return b"".join(a.tobytes() for a in [*arrays, random.permutation(20), random.normal(3)])
+
+
+# The generator's state
+
+
+def test_a_seed_starts_the_same_numbers_again_and_another_seed_starts_others():
+    random.seed(1)
+    first = draws()
+    assert draws() != first
+    random.seed(1)
+    assert draws() == first
+    random.seed(2)
+    assert draws() != first
+
+
+def test_a_saved_state_continues_from_its_point_however_often():
+    """float32 draws take half a 64-bit number: the other half is part of the state."""
+    random.uniform(3)
+    state = random.get_state()
+    first = draws()
+    for _ in range(2):
+        random.set_state(state)
+        assert draws() == first
+
+
+def test_fork_leaves_the_outer_stream_as_if_it_had_not_been():
+    random.uniform(3)
+    state = random.get_state()
+    undisturbed = draws()
+    random.set_state(state)
+    with random.fork(0):
+        draws()
+    assert draws() == undisturbed
+
+
+def test_fork_gives_the_same_numbers_whenever_it_is_entered():
+    def forked(seed):
+        with random.fork(seed):
+            return draws()
+
+    first = forked(3)
+    draws()
+    assert forked(3) == first
+    assert forked(4) != first
+
+
+def test_fork_restores_the_outer_stream_after_an_error_and_from_within_another_fork():
+    state = random.get_state()
+    undisturbed = draws()
+    random.set_state(state)
+    with pytest.raises(KeyError), random.fork(0):
+        inner = random.get_state()
+        expected = draws()
+        random.set_state(inner)
+        with random.fork(1):
+            draws()
+        assert draws() == expected
+        raise KeyError
+    assert draws() == undisturbed
+
+
+def test_a_network_starts_from_the_seed():
+    def weights():
+        return nn.Linear(3, 4).state_dict()["weight"].tobytes()
+
+    random.seed(5)
+    first = weights()
+    assert weights() != first
+    random.seed(5)
+    assert weights() == first
+
+
+# Distributions. An estimate from n draws is allowed five standard errors: one seed in 10⁶ exceeds
+# them, and the seed is fixed.
+
+
+N = 100_000
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bernoulli_gives_zeros_and_ones_of_the_dtype_and_shape_of_p(dtype):
+    x = random.bernoulli(np.full((30, 1, 2), 0.5, dtype))
+    assert x.dtype == dtype and x.shape == (30, 1, 2)
+    assert set(x.ravel().tolist()) == {0.0, 1.0}
+    assert random.bernoulli(np.ones((0, 3), dtype)).shape == (0, 3)
+    assert random.bernoulli(Tensor(np.ones((2, 3), dtype))).tolist() == [[1] * 3] * 2
+
+
+@pytest.mark.parametrize("p", [0.01, 0.3, 0.5, 0.95])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bernoulli_is_one_as_often_as_p_says(dtype, p):
+    frequency = random.bernoulli(np.full(N, p, dtype)).mean()
+    assert abs(frequency - p) < 5 * math.sqrt(p * (1 - p) / N)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bernoulli_draws_each_element_with_its_own_p(dtype):
+    p = np.tile(np.array([0, 1, 0.25], dtype), (N, 1))
+    x = random.bernoulli(p)
+    assert not x[:, 0].any() and x[:, 1].all()
+    assert abs(x[:, 2].mean() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / N)
+
+
+class Extreme:
+    """In place of the generator: its `random` draws the least or the greatest number it can."""
+
+    def __init__(self, greatest):
+        self.greatest = greatest
+
+    def random(self, shape, dtype):
+        unit = np.finfo(dtype).eps / 2  # draws are multiples of it, from 0 to 1 - unit
+        return np.full(shape, 1 - unit if self.greatest else 0, dtype)
+
+
+@pytest.mark.parametrize("greatest", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bernoulli_of_0_is_never_1_and_of_1_always_even_for_extreme_draws(
+    dtype, greatest, monkeypatch
+):
+    """`<=` for `<` would make black pixels white, once in 2²⁴ draws."""
+    monkeypatch.setattr(random, "_generator", Extreme(greatest))
+    assert random.bernoulli(np.array([0, 1], dtype)).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normal_has_mean_0_variance_1_and_the_tails_of_a_gaussian(dtype):
+    x = random.normal((N // 2, 2), dtype)
+    assert x.dtype == dtype and x.shape == (N // 2, 2)
+    assert abs(x.mean(dtype=float)) < 5 / math.sqrt(N)
+    assert abs(x.var(dtype=float) - 1) < 5 * math.sqrt(2 / N)  # var of x² is 2
+    outside = math.erfc(2 / math.sqrt(2))
+    assert abs((abs(x) > 2).mean() - outside) < 5 * math.sqrt(outside * (1 - outside) / N)
+    assert random.normal(3).dtype == np.float32
+
+
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-0.25, 0.25), (3, 7)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_uniform_fills_its_range_evenly(dtype, low, high):
+    x = random.uniform((N // 2, 2), low, high, dtype)
+    assert x.dtype == dtype and x.shape == (N // 2, 2)
+    assert low <= x.min() and x.max() <= high
+    counts = np.histogram(x, 10, (low, high))[0]
+    assert (abs(counts - N / 10) < 5 * math.sqrt(N * 0.1 * 0.9)).all()
+    assert random.uniform(3).dtype == np.float32
+
+
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-0.25, 0.25), (1.0, 2.0), (3, 7)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_uniform_stays_between_its_ends_for_the_least_and_the_greatest_draw(
+    dtype, low, high, monkeypatch
+):
+    monkeypatch.setattr(random, "_generator", Extreme(greatest=True))
+    assert low < random.uniform((), low, high, dtype) <= high
+    monkeypatch.setattr(random, "_generator", Extreme(greatest=False))
+    assert random.uniform((), low, high, dtype) == low
+
+
+def test_permutation_has_every_number_once_and_every_order_equally_often():
+    assert sorted(random.permutation(100).tolist()) == list(range(100))
+    orders = [tuple(random.permutation(3).tolist()) for _ in range(6000)]
+    counts = np.array([orders.count(order) for order in set(orders)])
+    assert len(counts) == 6
+    assert (abs(counts - 1000) < 5 * math.sqrt(6000 * 1 / 6 * 5 / 6)).all()
+
+
+# Batches
+
+
+@pytest.mark.parametrize("count, size, sizes", [
+    (10, 4, [4, 4, 2]), (12, 4, [4, 4, 4]), (5, 5, [5]), (3, 1, [1, 1, 1]), (1, 1, [1]),
+])  # fmt: skip
+def test_every_epoch_has_every_row_once_the_last_batch_taking_what_is_left(count, size, sizes):
+    batches = Batches(count, size)
+    for _ in range(3):
+        epoch = [next(batches) for _ in sizes]
+        assert [len(batch) for batch in epoch] == sizes
+        assert sorted(np.concatenate(epoch).tolist()) == list(range(count))
+
+
+@pytest.mark.parametrize("count, size, full", [(10, 4, 2), (12, 4, 3), (7, 5, 1), (5, 5, 1)])
+def test_drop_last_leaves_out_a_batch_that_is_not_full_and_no_row_for_good(count, size, full):
+    batches, seen = Batches(count, size, drop_last=True), set()
+    for _ in range(50):  # (4 / 5)⁵⁰: a row that no epoch sees is left out on purpose
+        epoch = [next(batches) for _ in range(full)]
+        assert [len(batch) for batch in epoch] == [size] * full
+        rows = np.concatenate(epoch).tolist()
+        assert len(set(rows)) == len(rows) and set(rows) <= set(range(count))
+        seen |= set(rows)
+    assert seen == set(range(count))
+
+
+def test_each_epoch_is_shuffled_afresh():
+    batches = Batches(100, 100)
+    epochs = [next(batches).tolist() for _ in range(3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert sorted(epochs[0]) != epochs[0]
+
+
+def test_the_seed_decides_the_batches():
+    def rows():
+        random.seed(11)
+        batches = Batches(10, 3)
+        return [next(batches).tolist() for _ in range(9)]
+
+    assert rows() == rows()
+
+
+def test_a_batch_stays_as_it_is_when_the_next_epoch_is_shuffled():
+    """A permutation made in place would change the rows of a batch that is still in use."""
+    batches = Batches(6, 6)
+    batch = next(batches)
+    before = batch.tolist()
+    next(batches)
+    assert batch.tolist() == before
+
+
+def test_batches_is_an_endless_iterator():
+    batches = Batches(4, 2)
+    assert [len(rows) for rows, _ in zip(batches, range(9), strict=False)] == [2] * 9
+
+
+@pytest.mark.parametrize("count, size", [(10, 0), (10, -1), (10, 11), (0, 1)])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_batch_size_that_cannot_be_is_refused_with_the_sizes_that_can(count, size, drop_last):
+    with pytest.raises(ValueError, match=f"batch size {size}: it must be from 1 to {count}"):
+        Batches(count, size, drop_last)
