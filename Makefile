@@ -9,7 +9,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z].*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 train: $(VENV)/.installed  ## set up, fetch MNIST, train the VAE (20,000 iterations) into runs/
 	$(BIN)/python -m minigrad.data mnist
@@ -20,8 +20,14 @@ test: $(VENV)/.installed-for-tests  ## set up, check the style and the types, ru
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
 
+test-kills: $(VENV)/.installed-for-tests  ## kill and resume a training run 200 times (15 minutes)
+	$(BIN)/python -m pytest tests/long_kills.py $(ARGS)
+
 bench: $(VENV)/.installed-for-tests  ## time a training step beside PyTorch
 	$(BIN)/python -m benchmarks.vae_step $(ARGS)
+
+compare: $(VENV)/.installed-for-tests  ## train in both engines over five seeds, write docs/results.md
+	$(BIN)/python -m benchmarks.compare $(ARGS)
 
 clean:  ## remove the virtual environment; runs/ and the data stay
 	rm -rf $(VENV)
@@ -39,4 +45,4 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 		--extra-index-url https://download.pytorch.org/whl/cpu; then touch $@; \
 	else echo "PyTorch could not be installed: the tests that compare with it WILL BE SKIPPED"; fi
 
-.PHONY: help train test bench clean
+.PHONY: help train test test-kills bench compare clean

@@ -22,6 +22,13 @@ class Batches:
         self.order = np.arange(0)  # of the epoch that is under way
         self.position = 0  # of the next batch in it
 
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The place in the epoch, in arrays."""
+        return {"order": self.order.copy(), "position": np.array(self.position)}
+
+    def load_state_dict(self, state) -> None:
+        self.order, self.position = np.array(state["order"]), int(state["position"])
+
     def __iter__(self) -> Iterator[np.ndarray]:
         return self
 

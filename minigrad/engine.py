@@ -122,6 +122,7 @@ def primitive(function):
             ) from None
         if len(pulls) != len(tensors):
             raise TypeError(f"{name}: {len(tensors)} tensors but {len(pulls)} pulls")
+        array = np.asarray(array)
         if array.dtype == np.float64 and "dtype" not in static:
             if not any(operand.dtype.char in "dD" for operand in tensors):
                 array = array.astype(np.float32)  # NumPy's answer for whole numbers: [1, 2] / 3

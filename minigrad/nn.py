@@ -91,24 +91,28 @@ class Module:
         Raises ValueError, and writes nothing, unless names and shapes are exactly the module's.
         """
         own = dict(self.named_tensors())
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             name: value.data if isinstance(value, Tensor) else np.asarray(value)
             for name, value in state.items()
         }
-        problems = [f"{name} is missing" for name in own if name not in arrays]
-        problems += [f"{name} is not in the module" for name in arrays if name not in own]
-        problems += [
-            f"{name} has shape {arrays[name].shape}, the module's has {tensor.shape}"
-            for name, tensor in own.items()
-            if name in arrays and arrays[name].shape != tensor.shape
-        ]
-        if problems:
-            raise ValueError(
-                f"load_state_dict: these are not the weights of this {type(self).__name__}: "
-                + "; ".join(problems)
-            )
+        check_fit(own, arrays, type(self).__name__)
         for name, tensor in own.items():
             tensor.copy_(arrays[name])
+
+
+def check_fit(own: Mapping, given: Mapping, owner: str) -> None:
+    """Raises ValueError that names each difference, unless names and shapes are the same."""
+    problems = [f"{name} is missing" for name in own if name not in given]
+    problems += [f"{name} is not in the {owner}" for name in given if name not in own]
+    problems += [
+        f"{name} has shape {given[name].shape}, the {owner}'s has {array.shape}"
+        for name, array in own.items()
+        if name in given and given[name].shape != array.shape
+    ]
+    if problems:
+        raise ValueError(
+            f"load_state_dict: this is not the state of this {owner}: " + "; ".join(problems)
+        )
 
 
 class Sequential(Module):

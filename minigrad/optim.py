@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad import kernels
+from minigrad.nn import check_fit
 from minigrad.tensor import Tensor
 
 
@@ -32,6 +33,23 @@ class Optimizer:
     def _zeros(self) -> list[np.ndarray]:
         return [np.zeros_like(p._array) for p in self.params]
 
+    slots: tuple[str, ...] = ()  # attributes with one array for each parameter
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of the state as {"means.0": …}, numbered in the order of the parameters."""
+        return {
+            f"{slot}.{i}": np.array(array)
+            for slot in self.slots
+            for i, array in enumerate(getattr(self, slot))
+        }
+
+    def load_state_dict(self, state) -> None:
+        """Take over a state_dict. Raises ValueError, and changes nothing, if it does not fit."""
+        check_fit(self.state_dict(), state, type(self).__name__)
+        for slot in self.slots:
+            arrays = [np.array(state[f"{slot}.{i}"]) for i in range(len(self.params))]
+            setattr(self, slot, arrays)
+
     def zero_grad(self) -> None:
         for p in self.params:
             p.grad = None
@@ -49,6 +67,8 @@ class Optimizer:
 
 class SGD(Optimizer):
     """b ← momentum · b + g,  p ← p − lr · b, with b = g at the first step, as in PyTorch."""
+
+    slots = ("buffers",)
 
     def __init__(self, params, lr, momentum=0.0):
         super().__init__(params, lr)
@@ -68,16 +88,18 @@ class Adam(Optimizer):
     betas: decay of the running means of g and g². eps: added to √v̂.
     """
 
+    slots = ("means", "squares", "steps")
+
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(params, lr)
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
         self.betas, self.eps = betas, eps
         self.means, self.squares = self._zeros(), self._zeros()
-        self.steps = [0] * len(self.params)
+        self.steps = [np.array(0) for _ in self.params]
 
     def _update(self, i, p, g):
         self.steps[i] += 1
         beta1, beta2 = self.betas
-        m, v, step = self.means[i], self.squares[i], self.steps[i]
+        m, v, step = self.means[i], self.squares[i], int(self.steps[i])
         kernels.adam_step(p, g, m, v, self.lr, beta1, beta2, self.eps, step)

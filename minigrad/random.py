@@ -17,13 +17,18 @@ def seed(value: int) -> None:
     _bits.state = np.random.SFC64(value).state
 
 
-def get_state() -> dict:
-    """The generator's state: pass it to `set_state` to continue from this point."""
-    return _bits.state
+def get_state() -> dict[str, np.ndarray]:
+    """The generator's state, in arrays: pass it to `set_state` to continue from this point."""
+    state = _bits.state
+    half = np.array([state["has_uint32"], state["uinteger"]])  # of a 64-bit draw, still unused
+    return {"state": state["state"]["state"].copy(), "half": half}
 
 
-def set_state(state: dict) -> None:
-    _bits.state = state
+def set_state(state) -> None:
+    """Continue from a state that `get_state` gave."""
+    has_half, half = (int(value) for value in state["half"])
+    words = {"state": np.array(state["state"], np.uint64)}
+    _bits.state = _bits.state | {"state": words, "has_uint32": has_half, "uinteger": half}
 
 
 @contextmanager

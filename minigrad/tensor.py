@@ -54,7 +54,7 @@ class Tensor:
     def _own(cls, array) -> Tensor:
         """A tensor of an array that the engine has just made: not copied."""
         tensor = Tensor.__new__(Tensor)
-        tensor._array = array if isinstance(array, np.ndarray) else np.asarray(array)
+        tensor._array = np.asarray(array)
         tensor._requires_grad, tensor.grad, tensor._node, tensor._version = False, None, None, [0]
         return tensor
 

@@ -3,15 +3,23 @@
 import argparse
 import json
 import math
+import os
+import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from minigrad.checkpoint import replacing
+from minigrad.checkpoint import CheckpointError, load, replacing, save
 from minigrad.data import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows: no locks, so two processes in one folder go unnoticed there
+    fcntl = None  # type: ignore[assignment]
 
 
 class Abort(Exception):
@@ -57,8 +65,12 @@ def clean_exit():
     """Turns what a user can cause into one message and an exit code, without a traceback."""
     try:
         yield
-    except (Abort, DataError) as error:
+    except (Abort, CheckpointError, DataError) as error:
         sys.exit(f"error: {error}")
+    except Interrupted as error:
+        number, folder = error.args
+        print(f"\nstopped and saved in {folder}; the same command with --resume goes on from there")
+        sys.exit(128 + number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror}; make room or get rights there, or change --out")
@@ -69,25 +81,66 @@ def clean_exit():
         sys.exit(130)
 
 
-class Run:
-    """A run's folder, with metrics.jsonl in it. A run that stood there before is set aside."""
+class Interrupted(Exception):
+    """A signal asked the run to end, and its state is saved. Holds the signal's number."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        if self.folder.exists():
+
+class Run:
+    """A run's folder: metrics.jsonl, a checkpoint, and a lock while a process works in it.
+
+    settings: what a checkpoint must have been made with to go on from it. A run that stood there
+    before is set aside; with resume=True its checkpoint becomes `state` and `iteration`, and its
+    metrics up to there are kept. Raises Abort if that cannot be, or another process works there.
+    """
+
+    def __init__(self, folder, settings, resume=False):
+        self.folder, self.settings = Path(folder), settings
+        self.checkpoint = self.folder / "checkpoint.safetensors"
+        if resume and not self.checkpoint.exists():
+            raise Abort(f"--resume: there is no {self.checkpoint}; start without --resume")
+        if self.folder.exists() and not resume:
+            held = self._lock()
             copies = (self.folder.with_name(f"{self.folder.name}.{n}") for n in range(1, 10**6))
             aside = next(path for path in copies if not path.exists())
             self.folder.rename(aside)
+            os.close(held)
             print(f"the earlier run in {self.folder} is now {aside}")
-        self.folder.mkdir(parents=True)
-        self.started = time.monotonic()
-        self.metrics = []
-        self._file = open(self.folder / "metrics.jsonl", "w", buffering=1)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        self.state, made_with = load(self.checkpoint) if resume else ({}, {"iteration": 0})
+        self.iteration = made_with.pop("iteration")
+        if resume and made_with != settings:
+            raise Abort(f"--resume: {self.checkpoint} was made with {made_with}, not {settings}")
+        for torn in self.folder.glob(".*.*.*"):  # what a kill left of files that were being written
+            torn.unlink()
+        self.metrics = self._earlier_metrics()
+        self.began = time.monotonic() - (self.metrics[-1]["seconds"] if self.metrics else 0)
+        self.signal = 0  # the first one that asked the run to end
+
+    def _lock(self):
+        """Lock the folder until the returned file is closed or this process ends, in any way."""
+        file = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR)
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise Abort(
+                f"another process is working in {self.folder}; wait for it, or choose another "
+                "--run or --out"
+            ) from None
+        return file
+
+    def _earlier_metrics(self):
+        """The lines up to the checkpoint. Those after it, and a torn last one, are made again."""
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return [line for line in map(json.loads, lines) if line["iteration"] <= self.iteration]
 
     @property
     def seconds(self):
-        """Since the run began, rounded to a millisecond."""
-        return round(time.monotonic() - self.started, 3)
+        """Since the run began, rounded to a millisecond; pauses before a resume do not count."""
+        return round(time.monotonic() - self.began, 3)
 
     def record(self, **values):
         """Append a line of metrics; numbers that are not finite end the run."""
@@ -100,6 +153,31 @@ class Run:
         values["seconds"] = self.seconds
         self.metrics.append(values)
         self._file.write(json.dumps(values) + "\n")
+
+    def save_checkpoint(self, arrays, iteration):
+        """Replace the checkpoint, after the metrics that belong to it are on the disk."""
+        os.fsync(self._file.fileno())
+        save(self.checkpoint, arrays, iteration=iteration, **self.settings)
+
+    @contextmanager
+    def under_way(self):
+        """Around the training: metrics can be recorded, and Ctrl-C and SIGTERM only set `signal`,
+        so that the loop ends where it can be saved."""
+        with replacing(self.folder / "metrics.jsonl") as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in self.metrics))
+
+        def note(number, frame):
+            self.signal = self.signal or number
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        main = threading.current_thread() is threading.main_thread()  # others may set no handlers
+        before = {number: signal.signal(number, note) for number in numbers if main}
+        try:
+            with open(self.folder / "metrics.jsonl", "a", buffering=1) as self._file:
+                yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def save_json(self, name, value):
         with replacing(self.folder / name) as temporary:
@@ -129,6 +207,52 @@ class Run:
         with replacing(self.folder / name) as temporary:
             figure.savefig(temporary, dpi=150, format="png")
         plt.close(figure)
+
+
+    def save_scatter(self, name, points, labels):
+        """A PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
+        x, y = points.T
+        drawn = axes.scatter(x, y, c=labels, cmap="tab10", s=2, vmin=-0.5, vmax=9.5)
+        figure.colorbar(drawn, ticks=range(10))
+        axes.set(xlabel="z₁", ylabel="z₂", aspect="equal")
+        with replacing(self.folder / name) as temporary:
+            figure.savefig(temporary, dpi=150, format="png")
+        plt.close(figure)
+
+
+def together(results):
+    """Of several runs' {what: {name: value}}: {what: {name: {"mean": …, "standard_error": …}}}.
+
+    The standard error of the mean is s / √n with s from n − 1; None for a single run.
+    """
+
+    def summary(values):
+        n = len(values)
+        error = float(np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else None
+        return {"mean": float(np.mean(values)), "standard_error": error}
+
+    return {
+        what: {name: summary([result[what][name] for result in results]) for name in row}
+        for what, row in results[0].items()
+    }
+
+
+def print_table(table):
+    """What `together` gives, a line for each set of images, in nats."""
+
+    def cell(value):
+        error = value["standard_error"]
+        return f"{value['mean']:.2f}" + (f" ± {error:.2f}" if error is not None else "")
+
+    print(f"{'nats':18}{'NELBO':>16}{'KL':>16}{'rec':>16}")
+    for what, row in table.items():
+        print(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))
 
 
 def grid(images, columns, padding=2):

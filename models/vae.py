@@ -2,9 +2,12 @@
 
 from minigrad import Tensor, nn, no_grad, random
 from minigrad.distributions import (
+    duplicate,
     gaussian_parameters,
     kl_normal,
     log_bernoulli_with_logits,
+    log_mean_exp,
+    log_normal,
     sample_gaussian,
 )
 
@@ -40,6 +43,20 @@ class VAE(nn.Module):
         rec = -log_bernoulli_with_logits(x, self.decoder(z)).mean()
         return kl + rec, kl, rec
 
+    def negative_iwae_bound(self, x, iw) -> tuple[Tensor, Tensor, Tensor]:
+        """(niwae, kl, rec), each the mean over the batch, in nats: x (N, x_dim).
+
+        niwae = −log 1/m Σₖ p(x, zₖ) / q(zₖ | x) with m = iw draws zₖ ~ q(z | x): eq. 8 of Burda,
+        Grosse & Salakhutdinov 2016. It falls towards −log p(x) as m grows; m = 1 is the ELBO. kl
+        and rec are the draws' means of log q(z | x) − log p(z) and −log p(x | z).
+        """
+        m, v = (duplicate(parameter, iw) for parameter in gaussian_parameters(self.encoder(x)))
+        z = sample_gaussian(m, v)
+        log_likelihood = log_bernoulli_with_logits(duplicate(x, iw), self.decoder(z))
+        log_ratio = log_normal(z, m, v) - log_normal(z, 0, 1)
+        weights = (log_likelihood - log_ratio).reshape(iw, -1)
+        return -log_mean_exp(weights, 0).mean(), log_ratio.mean(), -log_likelihood.mean()
+
     @no_grad()
     def compute_sigmoid_given(self, z) -> Tensor:
         """p(x = 1 | z) for each pixel: z (N, z_dim) -> (N, x_dim)."""
@@ -47,7 +64,7 @@ class VAE(nn.Module):
 
     def sample_z(self, n) -> Tensor:
         """n draws from the prior: (n, z_dim)."""
-        return Tensor(random.normal((n, self.z_dim)))
+        return Tensor(random.normal((n, self.z_dim), next(self.parameters()).dtype))
 
     def sample_x(self, n) -> Tensor:
         """n draws from p(x): (n, x_dim) in {0, 1}."""

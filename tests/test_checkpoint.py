@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigrad import nn, random
-from minigrad.checkpoint import load_weights, replacing, save_weights
+from minigrad.checkpoint import CheckpointError, load, replacing, save
 
 OLD, NEW = b"the old file" * 1000, b"the new one"
 
@@ -148,9 +148,9 @@ def test_weights_come_back_bit_for_bit_whatever_their_layout(name, tmp_path):
     """safetensors writes memory as it lies: a transposed array would come back scrambled."""
     path, array = tmp_path / "model.safetensors", STATE[name]
     before = array.tobytes()
-    save_weights(path, {name: array, "another": BASE})
+    save(path, {name: array, "another": BASE})
     assert array.tobytes() == before
-    loaded = load_weights(path)
+    loaded = load(path)[0]
     assert loaded.keys() == {name, "another"}
     assert_same(loaded[name], array)
     assert_same(loaded["another"], BASE)
@@ -163,26 +163,35 @@ def test_pytorch_reads_the_same_weights(tmp_path):
 
     path, state = tmp_path / "model.safetensors", nn.Linear(3, 4).state_dict()
     state["Fortran"] = STATE["Fortran"]
-    save_weights(path, state)
+    save(path, state)
     loaded = load_file(path)
     assert loaded.keys() == state.keys()
     for name in state:
         assert_same(loaded[name].numpy(), state[name])
 
 
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    """safetensors keeps metadata in a hash map: their order in the file is another each time."""
+    contents = set()
+    for _ in range(20):  # two orders, at random: 2⁻¹⁹ that it goes unnoticed
+        save(tmp_path / "w.safetensors", {"w": BASE, "b": BASE[0]}, iteration=7, seed=0)
+        contents.add((tmp_path / "w.safetensors").read_bytes())
+    assert len(contents) == 1
+
+
 def test_saving_again_replaces_the_weights(tmp_path):
     path = tmp_path / "model.safetensors"
-    save_weights(path, {"w": np.zeros(1000, np.float32)})
-    save_weights(path, {"w": np.ones(3, np.float32)})
-    assert load_weights(path)["w"].tolist() == [1, 1, 1]
+    save(path, {"w": np.zeros(1000, np.float32)})
+    save(path, {"w": np.ones(3, np.float32)})
+    assert load(path)[0]["w"].tolist() == [1, 1, 1]
 
 
 def test_a_state_that_cannot_be_saved_leaves_the_old_weights_whole(tmp_path):
     path = tmp_path / "model.safetensors"
-    save_weights(path, {"w": np.ones(3, np.float32)})
+    save(path, {"w": np.ones(3, np.float32)})
     before = path.read_bytes()
     with pytest.raises(Exception, match="dtype"):
-        save_weights(path, {"w": np.array(["not a number"])})
+        save(path, {"w": np.array(["not a number"])})
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
 
@@ -193,7 +202,7 @@ def test_many_writers_of_one_file_leave_the_weights_of_one_of_them(tmp_path):
     def write(value):
         try:
             for _ in range(20):
-                save_weights(path, {"w": np.full(5000, value, np.float32)})
+                save(path, {"w": np.full(5000, value, np.float32)})
         except BaseException as error:
             errors.append(error)
 
@@ -203,7 +212,7 @@ def test_many_writers_of_one_file_leave_the_weights_of_one_of_them(tmp_path):
     for thread in threads:
         thread.join()
     assert errors == []
-    w = load_weights(path)["w"]
+    w = load(path)[0]["w"]
     assert w.shape == (5000,) and len(set(w.tolist())) == 1
     assert os.listdir(tmp_path) == [path.name]
 
@@ -216,15 +225,44 @@ def test_a_module_saved_and_loaded_computes_the_same(tmp_path):
         first, second = network(), network()
     x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
     assert (first(x).data != second(x).data).any()
-    save_weights(tmp_path / "w.safetensors", first.state_dict())
-    second.load_state_dict(load_weights(tmp_path / "w.safetensors"))
+    save(tmp_path / "w.safetensors", first.state_dict())
+    second.load_state_dict(load(tmp_path / "w.safetensors")[0])
     assert (first(x).data == second(x).data).all()
 
 
 def test_weights_cut_short_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
-    save_weights(path, {"w": np.ones(1000, np.float32)})
-    for size in (0, 7, 100, path.stat().st_size - 1):
-        (tmp_path / "cut").write_bytes(path.read_bytes()[:size])
-        with pytest.raises(Exception, match="[Hh]eader|[Bb]uffer|[Ff]ile"):
-            load_weights(tmp_path / "cut")
+    save(path, {"w": np.ones(1000, np.float32)})
+    content = path.read_bytes()
+    for size in range(len(content)):
+        (tmp_path / "cut").write_bytes(content[:size])
+        with pytest.raises(CheckpointError, match="cut is damaged"):
+            load(tmp_path / "cut")
+    (tmp_path / "cut").write_bytes(content + b"\0")
+    with pytest.raises(CheckpointError, match="cut is damaged"):
+        load(tmp_path / "cut")
+
+
+def test_any_flipped_bit_is_refused(tmp_path):
+    """Also in the header, in its padding, and in the checksum itself."""
+    path = tmp_path / "w.safetensors"
+    save(path, {"w": np.ones(30, np.float32), "empty": np.zeros(0)}, iteration=7, note="naïve")
+    content = bytearray(path.read_bytes())
+    for bit in range(8 * len(content)):
+        content[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "flipped").write_bytes(content)
+        content[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(CheckpointError, match="flipped is damaged"):
+            load(tmp_path / "flipped")
+    arrays, metadata = load(path)
+    assert metadata == {"iteration": 7, "note": "naïve"} and arrays["w"].sum() == 30
+
+
+def test_files_that_are_no_checkpoints_are_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"w": np.ones(3)}, tmp_path / "foreign")
+    with pytest.raises(CheckpointError, match="foreign.*no checkpoint of minigrad's"):
+        load(tmp_path / "foreign")
+    with pytest.raises(CheckpointError, match="missing: No such file"):
+        load(tmp_path / "missing")

@@ -81,6 +81,8 @@ def test_log_normal_is_torchs(torch, mvx):
     m, v, x = mvx[0], np.exp(mvx[1]), mvx[2]
     expected = normal(torch, m, v).log_prob(torch.tensor(x))
     assert_close(log_normal(Tensor(x), Tensor(m), Tensor(v)), expected, (x - m) ** 2 / v)
+    prior = normal(torch, np.zeros_like(m), np.ones_like(v)).log_prob(torch.tensor(x))
+    assert_close(log_normal(Tensor(x), 0, 1), prior, x**2)
 
 
 @drawn
@@ -166,26 +168,29 @@ def test_duplicate_repeats_the_batch_and_not_the_rows(torch):
 CLOSE32 = {"rtol": 8 * 2**-23, "atol": 0}
 
 
-def kl_in_float32(v, m=0.0):
-    """KL(N(m, v) ‖ N(0, 1)) for each v, its gradients, and the exact values of all three."""
-    v = np.asarray(v, np.float32)
+def kl_in_float32(v, m=0.0, prior=1.0):
+    """KL(N(m, v) ‖ N(0, prior)) for each v, its gradients, and the exact values of all three."""
+    v, w = np.asarray(v, np.float32), np.float32(prior)
     m = np.full_like(v, m)
     inputs = [Tensor(a[:, None], requires_grad=True) for a in (m, v)]
-    y = kl_normal(*inputs, 0, 1)
+    y = kl_normal(*inputs, 0, w)
     g = np.random.default_rng(0).uniform(0.5, 2, v.shape).astype(np.float32)
     found = [y.data] + [t.data[:, 0] / g for t in grad(y, inputs, g)]
+    w = np.full_like(v, w)
     return found, [
-        decimals(lambda m, v: (v - 1 - v.ln() + m * m) / 2, m, v),
-        m.astype(np.float64),
-        decimals(lambda v: (1 - 1 / v) / 2, v),
+        decimals(lambda m, v, w: (v / w - 1 - (v / w).ln() + m * m / w) / 2, m, v, w),
+        decimals(lambda m, w: m / w, m, w),
+        decimals(lambda v, w: (1 / w - 1 / v) / 2, v, w),
     ]
 
 
 @pytest.mark.parametrize("d", [0.3, 1e-2, 2e-3, 1e-3, 5e-4, 1e-4, 1e-6, 2**-23])
 @pytest.mark.parametrize("m", [0.0, 1e-4, 0.5])
-def test_kl_near_the_prior_in_float32(d, m):
+@pytest.mark.parametrize("prior", [1.0, 3.7])
+def test_kl_near_the_prior_in_float32(d, m, prior):
     """Lesson 14: v − 1 − log v is what two numbers of size d leave, d²/2: all digits cancel."""
-    found, expected = kl_in_float32([1 + d, 1 - d], m)
+    v = np.float32(prior) * np.float32([1 + d, 1 - d])
+    found, expected = kl_in_float32(v, m, prior)
     assert (found[0] > 0).all()
     for ours, exact in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, exact, **CLOSE32)
@@ -285,6 +290,8 @@ def test_samples_are_normal_and_fresh():
         noise = random.normal((2, 2), np.float64)
     np.testing.assert_allclose(z.data, m.data + np.sqrt(v.data) * noise, rtol=1e-15)
     assert (z.data != again.data).all()
+    broadcast = sample_gaussian(Tensor([1.0, 2.0]), Tensor(np.ones((3, 2), np.float32)))
+    assert len(np.unique(broadcast.data - [1, 2])) == 6  # noise of z's shape, not of m's
 
 
 # ---- derivatives

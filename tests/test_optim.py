@@ -237,6 +237,47 @@ def test_a_step_makes_a_recorded_graph_stale(name):
 
 
 @pytest.mark.parametrize("name", MAKERS)
+def test_a_state_dict_is_all_that_an_optimiser_remembers(name):
+    """Lesson 27: without Adam's step, or with state that is shared, the second half would differ.
+
+    The second parameter has missed some steps, so that one count cannot serve both.
+    """
+    start, gradients = problem(shapes=[(3,), (4,)], steps=10)
+    first = [[g, h if i > 2 else None] for i, (g, h) in enumerate(gradients[:5])]
+    second = gradients[5:]
+    whole = ours(MAKERS[name](optim), start, first + second)
+    made = []
+    half = ours(lambda params: made.append(MAKERS[name](optim)(params)) or made[0], start, first)
+    state = made[0].state_dict()
+    for p, g in zip(made[0].params, gradients[0], strict=True):  # the first one goes its own way
+        p.grad = Tensor(g)
+    half = [p.copy() for p in half]
+    made[0].step()
+
+    def resumed(params):
+        optimizer = MAKERS[name](optim)(params)
+        optimizer.load_state_dict(state)
+        return optimizer
+
+    for a, b in zip(ours(resumed, half, second), whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(ours(resumed, half, second), whole, strict=True):  # state was only read
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_state_of_other_parameters_is_refused(name):
+    other = MAKERS[name](optim)([nn.Parameter(np.ones(3)), nn.Parameter(np.ones(4))])
+    optimizer = MAKERS[name](optim)([nn.Parameter(np.ones(3)), nn.Parameter(np.ones(1))])
+    before = optimizer.state_dict()
+    state = {key: array + 1 for key, array in other.state_dict().items()}
+    with pytest.raises(ValueError, match=r"has shape \(4,\)"):
+        optimizer.load_state_dict(state)
+    for key, array in optimizer.state_dict().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
+@pytest.mark.parametrize("name", MAKERS)
 def test_zero_grad_forgets_all_gradients(name):
     params = [nn.Parameter(np.ones(2)) for _ in range(3)]
     for p in params[:2]:

@@ -112,9 +112,11 @@ def test_bernoulli_gives_zeros_and_ones_of_the_dtype_and_shape_of_p(dtype):
 
 @pytest.mark.parametrize("p", [0.01, 0.3, 0.5, 0.95])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_bernoulli_is_one_as_often_as_p_says(dtype, p):
-    frequency = random.bernoulli(np.full(N, p, dtype)).mean()
-    assert abs(frequency - p) < 5 * math.sqrt(p * (1 - p) / N)
+def test_bernoulli_is_one_as_often_as_p_says_and_independently_of_its_neighbours(dtype, p):
+    x = random.bernoulli(np.full((N // 2, 2), p, dtype))
+    assert abs(x.mean(dtype=float) - p) < 5 * math.sqrt(p * (1 - p) / N)
+    assert abs(np.corrcoef(x[:, 0], x[:, 1])[0, 1]) < 5 / math.sqrt(N / 2)
+    assert abs(np.corrcoef(x[1:, 0], x[:-1, 1])[0, 1]) < 5 / math.sqrt(N / 2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

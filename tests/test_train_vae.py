@@ -19,7 +19,7 @@ import pytest
 
 import train_vae
 from minigrad import data, random
-from minigrad.checkpoint import load_weights
+from minigrad.checkpoint import load
 from models.run import Run
 from models.vae import VAE
 
@@ -53,8 +53,9 @@ def script(*arguments, **settings):
 
 
 def tree(folder):
-    """Every file's bytes under its path, and folders that are empty."""
+    """Every file's bytes under its path, and folders that are empty; locks are no results."""
     paths = [path for path in folder.rglob("*") if path.is_file() or not list(path.iterdir())]
+    paths = [path for path in paths if path.name != ".lock"]
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in paths}
 
 
@@ -83,7 +84,8 @@ def earlier(tmp_path):
 
 
 def test_a_run_leaves_the_files_that_the_homework_asks_for_and_no_others(first):
-    assert sorted(os.listdir(first[0])) == [
+    assert sorted(tree(first[0])) == [
+        "checkpoint.safetensors",
         "curves.png",
         "metrics.jsonl",
         "model-00010.safetensors",
@@ -92,6 +94,7 @@ def test_a_run_leaves_the_files_that_the_homework_asks_for_and_no_others(first):
         "samples.png",
         "samples_mean.png",
         "summary.json",
+        "traversal.png",
     ]
 
 
@@ -121,14 +124,14 @@ def test_the_results_are_the_bounds_of_the_saved_weights(first, mnist):
     """Allowed: five standard errors of the difference of two estimates, this one and the run's,
     and 784 eps = 1e-4 for rounding, which is what a product over 784 pixels may be off in float32.
     """
-    weights = load_weights(first[0] / "model-00020.safetensors")
+    weights = load(first[0] / "model-00020.safetensors")[0]
     summary = json.loads((first[0] / "summary.json").read_text())
     generator = np.random.default_rng(0)
 
     ours = bounds(weights, train_vae.static_subset(mnist), generator, draws=50).mean(axis=2)
     for values, key in zip(ours, ("nelbo", "kl", "rec"), strict=True):
         error = 5 * values.std() * math.sqrt(1 / 50 + 1 / 100) + 1e-4 * values.mean()
-        assert abs(summary["static subset"][key] - values.mean()) < error, key
+        assert abs(summary["results"]["static subset"][key] - values.mean()) < error, key
     error = 5 * ours[0].std() * math.sqrt(1 / 50 + 1 / 10) + 1e-4 * ours[0].mean()
     assert abs(lines(first[0])[-1]["subset_nelbo"] - ours[0].mean()) < error
 
@@ -140,7 +143,7 @@ def test_the_results_are_the_bounds_of_the_saved_weights(first, mnist):
     ours, again = draw(mnist.test_images), draw(mnist.test_images[:1000])
     for one, two, key in zip(ours, again, ("nelbo", "kl", "rec"), strict=True):
         error = 5 * (one[:1000] - two).std() / math.sqrt(10_000) + 1e-4 * one.mean()
-        assert abs(summary["full test set"][key] - one.mean()) < error, key
+        assert abs(summary["results"]["full test set"][key] - one.mean()) < error, key
 
 
 def test_the_summary_says_what_was_run(first):
@@ -148,7 +151,7 @@ def test_the_summary_says_what_was_run(first):
     wanted = {"z": 10, "iterations": 20, "seed": 0, "lr": 1e-3, "batch_size": 100}
     assert {name: summary[name] for name in wanted} == wanted
     assert summary["parameters"] == 661_404
-    weights = load_weights(first[0] / "model-00020.safetensors")
+    weights = load(first[0] / "model-00020.safetensors")[0]
     assert sum(array.size for array in weights.values()) == 661_404
     assert 0 < summary["seconds"] < 3600
 
@@ -167,7 +170,7 @@ def test_the_table_has_the_numbers_of_the_summary(first):
     table = printed.splitlines()
     assert table[-4].split() == ["nats", "NELBO", "KL", "rec"]
     for line, name in zip(table[-3:-1], ("static subset", "full test set"), strict=True):
-        numbers = [f"{summary[name][key]:.2f}" for key in ("nelbo", "kl", "rec")]
+        numbers = [f"{summary['results'][name][key]:.2f}" for key in ("nelbo", "kl", "rec")]
         assert re.split(r"\s{2,}", line) == [name, *numbers]
     assert str(folder) in table[-1]
 
@@ -224,26 +227,54 @@ def test_the_curves_are_a_picture(first):
     assert len({tuple(colour) for colour in pixels.reshape(-1, pixels.shape[2])}) > 4
 
 
-def test_every_image_is_binarised_afresh_every_time_it_is_used(mnist, tmp_path):
-    """Binarised once and for all, the 60,000 images are learnt by heart."""
-    seen = []
+@pytest.fixture
+def seen(monkeypatch):
+    """Every batch of which train_vae has a bound computed."""
+    batches = []
 
     class Spy(VAE):
         def negative_elbo_bound(self, x):
-            seen.append(x.data.copy())
+            batches.append(x.data.copy())
             return super().negative_elbo_bound(x)
 
-    image, run = mnist.train_images[:1], Run(tmp_path / "run")
+    class Closed(Run):
+        def save_json(self, name, value):  # the last thing that main does with a run but draw
+            super().save_json(name, value)
+            self._file.close()
+
+    monkeypatch.setattr(train_vae, "VAE", Spy)
+    monkeypatch.setattr(train_vae, "Run", Closed)
+    monkeypatch.setattr(train_vae, "draw", lambda *_: None)
     with random.fork(0):
-        settings = ["--iter_max=3", "--batch_size=1"]
-        train_vae.train(
-            Spy(), image, run, train_vae.parse(settings), train_vae.static_subset(mnist)
-        )
-    run._file.close()
-    steps, p = np.concatenate(seen[:3]), image.reshape(-1) / 255
-    assert set(steps.ravel().tolist()) == {0.0, 1.0}
-    assert not steps[:, p == 0].any() and steps[:, p == 1].all()
+        yield batches
+
+
+def assert_binarised(x, grey):
+    """Each pixel of x is a draw with its p. Of their sum: five standard deviations are allowed."""
+    p = grey.reshape(x.shape) / 255
+    assert set(x.ravel().tolist()) == {0.0, 1.0}
+    assert not x[p == 0].any() and x[p == 1].all()
+    assert abs(x.sum(dtype=float) - p.sum()) < 5 * math.sqrt((p * (1 - p)).sum())
+
+
+def test_a_training_image_is_binarised_afresh_every_time_it_is_used(mnist, seen, tmp_path):
+    """Binarised once and for all, the 60,000 images are learnt by heart."""
+    one = mnist._replace(train_images=mnist.train_images[:1])
+    settings = ["--iter_max=3", "--batch_size=1", f"--out={tmp_path}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", lambda *_: one)
+        train_vae.main(settings)
+    steps = np.concatenate(seen[:3])
+    assert_binarised(steps, np.repeat(one.train_images, 3, axis=0))
     assert len({step.tobytes() for step in steps}) == 3
+
+
+def test_the_results_are_over_100_draws_of_the_subset_and_all_test_images(mnist, seen, tmp_path):
+    train_vae.main(["--iter_max=1", f"--out={tmp_path}"])
+    subset = train_vae.static_subset(mnist)
+    assert len(seen) == 1 + 10 + 100 + 10
+    assert all((x == subset).all() for x in seen[1:111])
+    assert_binarised(np.concatenate(seen[111:]), mnist.test_images)
 
 
 # One run and another
@@ -299,18 +330,18 @@ def test_ctrl_c_in_mid_run_stops_with_130_and_leaves_whole_files(mnist, earlier)
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        err = process.communicate(timeout=60)[1]
+        printed, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "Traceback" not in err and err.rstrip().endswith("stopped")
-    names = sorted(os.listdir(earlier / RUN))
-    wanted = [f"model-{25 * i:05d}.safetensors" for i in range(1, len(names))]
-    assert len(names) > 3 and names == ["metrics.jsonl", *wanted]
+    assert "Traceback" not in err and "stopped" in printed and "--resume" in printed
+    names = sorted(tree(earlier / RUN))
+    wanted = [f"model-{25 * i:05d}.safetensors" for i in range(1, len(names) - 1)]
+    assert len(names) > 4 and names == ["checkpoint.safetensors", "metrics.jsonl", *wanted]
     iterations = [line["iteration"] for line in lines(earlier / RUN)]
     assert iterations == list(range(100, 100 * len(iterations) + 1, 100))
     for name in wanted[-3:]:
-        assert sum(array.size for array in load_weights(earlier / RUN / name).values()) == 661_404
+        assert sum(array.size for array in load(earlier / RUN / name)[0].values()) == 661_404
     aside = {path.replace(RUN, f"{RUN}.1"): content for path, content in before.items()}
     assert {k: v for k, v in tree(earlier).items() if k.startswith(f"{RUN}.1")} == aside
 
@@ -340,7 +371,7 @@ def assert_refused(result, *words):
 ])  # fmt: skip
 def test_a_bad_option_is_named_with_what_it_may_be(option, value, words, mnist, earlier):
     before = tree(earlier)
-    assert_refused(script(option, value, "--out", earlier), option, value, words)
+    assert_refused(script("--iter_max", 1, option, value, "--out", earlier), option, value, words)
     assert tree(earlier) == before
 
 
@@ -354,7 +385,7 @@ def test_a_results_folder_that_cannot_be_is_named_with_the_option_for_another(mn
 
 def test_a_data_folder_that_is_missing_is_named_with_the_command_that_fetches(earlier):
     before, missing = tree(earlier), earlier / "nowhere"
-    result = script("--data-dir", missing, "--out", earlier)
+    result = script("--iter_max", 1, "--data-dir", missing, "--out", earlier)
     assert_refused(result, str(missing), "there is no such folder", "python -m minigrad.data mnist")
     assert tree(earlier) == before
 
@@ -373,7 +404,9 @@ def test_a_damaged_data_file_is_named_and_not_trained_on(damage, mnist, earlier,
     (folder / f"{bad}.gz").write_bytes(gzip.compress(content, compresslevel=1))
     before = tree(earlier)
     reason = "truncated" if damage == "cut short" else "damaged"
-    assert_refused(script("--data_dir", folder, "--out", earlier), str(folder), bad, reason)
+    assert_refused(
+        script("--iter_max", 1, "--data_dir", folder, "--out", earlier), str(folder), bad, reason
+    )
     assert tree(earlier) == before
 
 
@@ -383,7 +416,7 @@ def test_the_other_set_under_the_same_names_is_recognised(mnist, earlier, monkey
     folder, before = data.find_or_fetch("mnist"), tree(earlier)
     monkeypatch.setattr(data, "SHA256", swapped)
     with pytest.raises(SystemExit) as stop:
-        train_vae.main(["--data-dir", str(folder), "--out", str(earlier)])
+        train_vae.main(["--iter_max=1", f"--data-dir={folder}", f"--out={earlier}"])
     assert "is not that of mnist: it is train-images-idx3-ubyte of fashion-mnist" in stop.value.code
     assert tree(earlier) == before
 

@@ -1,12 +1,13 @@
 """models.vae and train_vae: step for step with a twin in PyTorch, and on real MNIST."""
 
+from unittest.mock import MagicMock
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import train_vae
-from minigrad import Tensor, data, optim, random
-from minigrad.checkpoint import load_weights
-from models.run import Run
+from minigrad import Tensor, data, no_grad, optim, random
 from models.vae import VAE
 
 LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
@@ -112,6 +113,45 @@ def test_negative_elbo_bound_is_torchs(mnist, torch):
         np.testing.assert_allclose(p.grad.data, g.numpy(), rtol=1e-10, atol=1e-13)
 
 
+def test_negative_iwae_bound_is_torchs(mnist, torch):
+    """The mean weight of each IMAGE's draws, not of a mixture of images; five draws of seven."""
+    vae, td = make_vae().double(), torch.distributions
+    twin = torch_twin(torch, vae)
+    x = binary_batches(mnist, 1, 7)[0]
+    with random.fork(5):
+        bounds = vae.negative_iwae_bound(Tensor(x), 5)
+    with random.fork(5):
+        noise = torch.tensor(random.normal((35, 10), np.float64).reshape(5, 7, 10))
+    x = torch.tensor(x)
+    m, h = twin.encoder(x).chunk(2, -1)
+    q = td.Independent(td.Normal(m, (torch.nn.functional.softplus(h) + 1e-8).sqrt()), 1)
+    z = q.mean + q.stddev * noise
+    prior = td.Independent(td.Normal(torch.zeros_like(m), torch.ones_like(m)), 1)
+    likelihood = td.Independent(td.Bernoulli(logits=twin.decoder(z)), 1).log_prob(x)
+    ratio = q.log_prob(z) - prior.log_prob(z)
+    niwae = np.log(5) - torch.logsumexp(likelihood - ratio, 0)
+    expected = [niwae.mean(), ratio.mean(), -likelihood.mean()]
+    found = [b.item() for b in bounds]
+    # ratio is a small difference of sums of size 10, and is right to their rounding.
+    np.testing.assert_allclose(found, [e.item() for e in expected], rtol=1e-13, atol=1e-13)
+    assert found[0] < found[1] + found[2] - 1e-3  # Jensen: five draws are better than one
+
+
+def test_iwae_with_one_draw_is_an_estimate_of_the_elbo(subset):
+    """Same noise: the same rec, and a kl that scatters around the exact one."""
+    vae = make_vae()
+    with random.fork(2), no_grad():
+        iwae = [[b.item() for b in vae.negative_iwae_bound(Tensor(subset), 1)] for _ in range(20)]
+    with random.fork(2), no_grad():
+        elbo = [[b.item() for b in vae.negative_elbo_bound(Tensor(subset))] for _ in range(20)]
+    iwae, elbo = np.array(iwae), np.array(elbo)
+    # float32: numbers of size 500, summed over 784 pixels in one order or another.
+    np.testing.assert_allclose(iwae[:, 2], elbo[:, 2], rtol=1e-6)
+    np.testing.assert_allclose(iwae[:, 0], iwae[:, 1] + iwae[:, 2], rtol=1e-6)
+    error = 5 * iwae[:, 1].std() / np.sqrt(20)
+    assert abs(iwae[:, 1].mean() - elbo[0, 1]) < error
+
+
 def test_fifty_steps_with_torch(mnist, torch):
     """Same weights, same images, same noise: the same parameters after 50 steps of Adam.
 
@@ -204,12 +244,12 @@ def test_another_data_set_is_refused_as_static_subset(mnist):
 def train(images, subset, folder, seed, *arguments, model=VAE):
     """train_vae.train by the handout's settings -> the VAE and the lines of metrics."""
     random.seed(seed)
-    vae, run = model(), Run(folder)
-    try:
-        train_vae.train(vae, images, run, train_vae.parse(arguments), subset)
-    finally:
-        run._file.close()
-    return vae, run.metrics
+    options = train_vae.parse(arguments)
+    training = train_vae.Training(model(), images, options)
+    folder.mkdir()
+    run = MagicMock(folder=folder, settings={}, signal=0)  # a Run that keeps its lines in memory
+    train_vae.train(training, images, run, options, subset)
+    return training.vae, [call.kwargs for call in run.record.call_args_list]
 
 
 def test_the_same_seed_gives_the_same_bits(mnist, subset, tmp_path):
@@ -254,9 +294,9 @@ def test_evaluation_is_repeatable_and_disturbs_nothing(subset):
     random.seed(1)
     undisturbed = random.normal(4)
     random.seed(1)
-    bounds = train_vae.evaluate(vae, [lambda: subset] * 3)
+    bounds = train_vae.evaluate(vae.negative_elbo_bound, [lambda: subset] * 3)
     np.testing.assert_array_equal(random.normal(4), undisturbed)
-    assert train_vae.evaluate(vae, [lambda: subset] * 3) == bounds
+    assert train_vae.evaluate(vae.negative_elbo_bound, [lambda: subset] * 3) == bounds
     assert list(bounds) == ["nelbo", "kl", "rec"]
     assert bounds["nelbo"] == pytest.approx(bounds["kl"] + bounds["rec"], rel=1e-6)
 
@@ -272,8 +312,8 @@ def test_a_thousand_iterations_learn_mnist(mnist, subset, tmp_path):
     assert 13 < metrics[-1]["kl"] < 20
     # What was saved is what was trained.
     saved = make_vae(seed=9)
-    saved.load_state_dict(load_weights(tmp_path / "run" / "model-01000.safetensors"))
-    bounds = train_vae.evaluate(saved, [lambda: subset] * 10)
+    saved.load_state_dict(load_file(tmp_path / "run" / "model-01000.safetensors"))
+    bounds = train_vae.evaluate(saved.negative_elbo_bound, [lambda: subset] * 10)
     assert bounds["nelbo"] == metrics[-1]["subset_nelbo"]
     # Samples have as much ink as digits, 102.6 pixels of 784 in the subset, not an untrained 392.
     with random.fork(0):

@@ -1,0 +1,13 @@
+"""200 SIGKILLs at random moments; ten runs carried to the end. By `make test-kills`: 15 minutes."""
+
+import pytest
+
+from tests.test_resume import RUN, everything, killed_and_resumed, undisturbed
+
+__all__ = ["undisturbed"]  # the fixture
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_twenty_kills(seed, undisturbed, tmp_path):
+    killed_and_resumed(tmp_path, kills=20, seed=seed)
+    assert everything(tmp_path / RUN) == everything(undisturbed / RUN)

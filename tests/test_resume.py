@@ -1,0 +1,253 @@
+"""A run that is stopped, anyhow and anywhere, goes on to the very bits of one that was not."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad.checkpoint import load
+from models.run import Abort, Run
+
+SCRIPT = Path(__file__).parent.parent / "train_vae.py"
+RUN = "vae-z10-run0"
+SHORT = ("--iter_max", 130, "--iter_save", 9)
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+def start(*arguments, **settings):
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, **pipes, **settings)
+
+
+def finish(process):
+    output = process.communicate(timeout=300)[0]
+    assert "Traceback" not in output
+    return process.returncode, output
+
+
+def run(*arguments, **settings):
+    return finish(start(*arguments, **settings))
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k != "seconds"}
+    return value
+
+
+def everything(folder):
+    """All that a run leaves: arrays as bytes, pictures as bytes, numbers without times."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".safetensors":
+            arrays, metadata = load(path)
+            found[path.name] = {k: a.tobytes() for k, a in arrays.items()}, metadata
+        elif path.suffix == ".jsonl":
+            lines = path.read_text().split("\n")[:-1]
+            found[path.name] = [without_times(json.loads(line)) for line in lines]
+        elif path.suffix == ".json":
+            found[path.name] = without_times(json.loads(path.read_text()))
+        elif path.suffix == ".png":
+            found[path.name] = path.read_bytes()
+    return found
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    code, output = run(*SHORT, "--out", out)
+    assert code == 0, output
+    return out
+
+
+def wait_for(path, process):
+    for _ in range(3000):
+        if path.exists() or process.poll() is not None:
+            return
+        time.sleep(0.01)
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_resume(number, undisturbed, tmp_path):
+    process = start(*SHORT, "--out", tmp_path)
+    wait_for(tmp_path / RUN / "checkpoint.safetensors", process)
+    process.send_signal(number)
+    code, output = finish(process)
+    assert code == 128 + number and "--resume goes on from there" in output
+    stopped_at = load(tmp_path / RUN / "checkpoint.safetensors")[1]["iteration"]
+    assert 9 <= stopped_at < 130
+    code, output = run(*SHORT, "--out", tmp_path, "--resume")
+    assert code == 0, output
+    assert everything(tmp_path / RUN) == everything(undisturbed / RUN)
+
+
+def killed_and_resumed(out, kills, seed):
+    """A run that SIGKILL meets `kills` times, at random moments, and that is then carried to the
+    end. After each kill, whatever checkpoint is there can be read."""
+    generator = random.Random(seed)
+    for _ in range(kills):
+        checkpoint = out / RUN / "checkpoint.safetensors"
+        process = start(*SHORT, "--out", out, *["--resume"] * checkpoint.exists())
+        time.sleep(generator.uniform(0.3, 2.5))
+        process.kill()
+        process.communicate()
+        for path in (out / RUN).glob("[!.]*.safetensors"):
+            load(path)
+    resume = ["--resume"] * (out / RUN / "checkpoint.safetensors").exists()
+    code, output = run(*SHORT, "--out", out, *resume)
+    assert code == 0, output
+
+
+@posix
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(undisturbed, tmp_path):
+    """`make test-kills` does it 200 times."""
+    killed_and_resumed(tmp_path, kills=3, seed=0)
+    assert everything(tmp_path / RUN) == everything(undisturbed / RUN)
+
+
+def test_resuming_a_finished_run_changes_nothing_and_more_iterations_go_on(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    assert run(*SHORT, "--out", tmp_path, "--resume")[0] == 0
+    assert everything(tmp_path / RUN) == everything(undisturbed / RUN)
+    assert run("--iter_max", 140, "--out", tmp_path, "--resume")[0] == 0
+    assert load(tmp_path / RUN / "checkpoint.safetensors")[1]["iteration"] == 140
+
+
+# ---- what cannot be resumed or evaluated
+
+
+def refused(code, output, *words):
+    assert code == 1 and output.count("error:") == 1, output
+    for word in words:
+        assert word in output
+
+
+def test_resume_without_a_checkpoint(tmp_path):
+    refused(*run("--resume", "--out", tmp_path), "checkpoint.safetensors", "without --resume")
+
+
+def test_resume_with_other_settings(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    before = everything(tmp_path / RUN)
+    refused(*run("--resume", "--lr", 0.01, "--out", tmp_path), "made with", "0.001", "0.01")
+    assert everything(tmp_path / RUN) == before
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:1000] + b"\7" + b[1001:]])
+def test_damaged_files_are_refused_by_name(damage, undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    for name, flags in [("checkpoint", ["--resume"]), ("model-00130", ["--train", 0])]:
+        path = tmp_path / RUN / f"{name}.safetensors"
+        path.write_bytes(damage(path.read_bytes()))
+        refused(*run(*SHORT, *flags, "--out", tmp_path), path.name, "damaged")
+
+
+def test_another_architecture_is_refused_by_name(undisturbed, tmp_path):
+    shutil.copytree(undisturbed / RUN, tmp_path / "vae-z5-run0")
+    command = (*SHORT, "--z", 5, "--out", tmp_path)
+    refused(*run(*command, "--resume"), "checkpoint.safetensors", "'z': 10", "'z': 5")
+    refused(*run(*command, "--train", 0), "model-00130", "another model", "encoder.4.weight")
+
+
+def test_train_0_gives_the_numbers_of_the_training(undisturbed):
+    before = everything(undisturbed / RUN)
+    code, output = run(*SHORT, "--train", 0, "--out", undisturbed)
+    assert code == 0
+    for row in before["summary.json"]["results"].values():
+        assert f"{row['nelbo']:.2f}" in output
+    assert everything(undisturbed / RUN) == before
+    never = run("--iter_max", 7, "--train", 0, "--out", undisturbed)
+    refused(*never, "model-00007", "No such file")
+
+
+# ---- several runs
+
+
+def test_runs_side_by_side_give_the_bits_of_runs_one_by_one(undisturbed, tmp_path):
+    code, output = run(*SHORT, "--runs", 2, "--jobs", 2, "--train", 2, "--out", tmp_path)
+    assert code == 0 and "±" in output and "IWAE-1000" in output
+    ours, reference = everything(tmp_path / RUN), everything(undisturbed / RUN)
+    iwae = ours["summary.json"]["results"]
+    assert [k for k in iwae if "IWAE" in k] == [f"subset, IWAE-{m}" for m in (1, 10, 100, 1000)]
+    ours["summary.json"]["results"] = {k: v for k, v in iwae.items() if "IWAE" not in k}
+    assert ours == reference
+    summary = json.loads((tmp_path / "vae-z10-summary.json").read_text())
+    values = [s["results"]["full test set"]["nelbo"] for s in summary["runs"]]
+    assert values[0] != values[1] and [s["seed"] for s in summary["runs"]] == [0, 1]
+    found = summary["together"]["full test set"]["nelbo"]
+    assert found["mean"] == pytest.approx(sum(values) / 2)
+    assert found["standard_error"] == pytest.approx(abs(values[0] - values[1]) / 2)
+
+
+# ---- places that fail
+
+
+def test_a_second_process_on_the_same_run_is_refused(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    first = Run(tmp_path / RUN, load(tmp_path / RUN / "checkpoint.safetensors")[1], resume=False)
+    before = everything(first.folder)
+    for flags in ([], ["--resume"]):
+        words = ("another process",) if not flags else ()
+        refused(*run(*SHORT, *flags, "--out", tmp_path), *words)
+    assert everything(first.folder) == before
+    with pytest.raises(Abort, match="another process"):
+        Run(tmp_path / RUN, {})
+
+
+@posix
+def test_a_folder_that_vanishes_in_mid_run(tmp_path):
+    process = start("--iter_max", 100_000, "--iter_save", 20, "--out", tmp_path)
+    wait_for(tmp_path / RUN / "checkpoint.safetensors", process)
+    shutil.rmtree(tmp_path / RUN, ignore_errors=True)
+    code, output = finish(process)
+    refused(code, output, RUN, "No such file or directory", "--out")
+
+
+@posix
+def test_a_disk_without_room_loses_nothing(undisturbed, tmp_path):
+    """A limit on the size of files stands for the disk: a checkpoint's write fails half-way."""
+    import resource
+
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    before = everything(tmp_path / RUN)
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))  # noqa: E731
+    command = ("--iter_max", 140, "--iter_save", 9, "--resume", "--out", tmp_path)
+    code, output = run(*command, preexec_fn=limit)
+    refused(code, output, "File too large", "make room")
+    after = everything(tmp_path / RUN)
+    assert {k: after[k] for k in before} == before
+    assert not list((tmp_path / RUN).glob(".model*")) + list((tmp_path / RUN).glob(".check*"))
+    assert run(*command)[0] == 0
+
+
+# ---- the bound, and PyTorch
+
+
+def test_iwae_with_one_draw_is_the_elbo_with_sampled_kl_and_falls_with_more():
+    from minigrad import Tensor, no_grad
+    from minigrad import random as draws
+    from models.vae import VAE
+
+    draws.seed(3)
+    vae, x = VAE(z_dim=3, x_dim=20, hidden=8), Tensor(draws.bernoulli(np.full((5, 20), 0.4, "f")))
+    with no_grad():
+        one, kl, rec = (float(v) for v in vae.negative_iwae_bound(x, 1))
+        assert one == pytest.approx(kl + rec, rel=1e-5)
+        bounds = [
+            np.mean([float(vae.negative_iwae_bound(x, m)[0]) for _ in range(2000 // m)])
+            for m in (1, 20, 2000)
+        ]
+        elbo = np.mean([float(vae.negative_elbo_bound(x)[0]) for _ in range(2000)])
+    # Each mean is of 2,000 draws of bounds that spread by less than 0.3: errors below 0.01.
+    assert bounds[0] == pytest.approx(elbo, abs=0.03)
+    assert bounds[0] > bounds[1] > bounds[2] - 0.01
