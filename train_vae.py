@@ -14,17 +14,8 @@ from minigrad import Tensor, data, no_grad, ops, optim, random
 from minigrad.batches import Batches
 from minigrad.checkpoint import load, replacing, save
 from minigrad.distributions import gaussian_parameters
-from models.run import (
-    Abort,
-    Interrupted,
-    Parser,
-    Run,
-    clean_exit,
-    positive,
-    print_table,
-    together,
-    whole,
-)
+from models.report import print_table, save_curves, save_grid, save_scatter, together
+from models.run import Abort, Interrupted, Parser, Run, clean_exit, positive, whole
 from models.vae import VAE
 
 # The homework's test subset: for each digit, which of its test images, counted in file order.
@@ -186,8 +177,8 @@ def draw(vae, run, dataset, subset):
     with random.fork(0), no_grad():
         z = vae.sample_z(200)
         means = vae.compute_sigmoid_given(z)
-        run.save_grid("samples.png", random.bernoulli(means).reshape(-1, 28, 28), 20)
-        run.save_grid("samples_mean.png", means.reshape(-1, 28, 28).numpy(), 20)
+        save_grid(run.folder / "samples.png", random.bernoulli(means).reshape(-1, 28, 28), 20)
+        save_grid(run.folder / "samples_mean.png", means.reshape(-1, 28, 28).numpy(), 20)
         m, v = gaussian_parameters(vae.encoder(Tensor(subset)))
         rebuilt = vae.compute_sigmoid_given(m).numpy()
         # Each row walks along one latent from −3 to 3, the others at 0; those with most KL first.
@@ -196,14 +187,15 @@ def draw(vae, run, dataset, subset):
         for row, latent in zip(walks, np.argsort(-kl), strict=False):
             row[:, latent] = np.linspace(-3, 3, 20)
         walked = vae.compute_sigmoid_given(Tensor(walks.reshape(-1, vae.z_dim)))
-        run.save_grid("traversal.png", walked.reshape(-1, 28, 28).numpy(), 20)
+        save_grid(run.folder / "traversal.png", walked.reshape(-1, 28, 28).numpy(), 20)
         if vae.z_dim == 2:
             m, _ = gaussian_parameters(vae.encoder(Tensor(pixels(dataset.test_images))))
-            run.save_scatter("latent.png", m.numpy(), dataset.test_labels)
-    pairs = np.stack([subset, rebuilt]).reshape(2, 10, 10, 28, 28)
-    run.save_grid("reconstructions.png", pairs.transpose(1, 2, 0, 3, 4).reshape(-1, 28, 28), 20)
+            save_scatter(run.folder / "latent.png", m.numpy(), dataset.test_labels)
+    pairs = np.stack([subset, rebuilt], axis=1).reshape(-1, 28, 28)  # each beside its original
+    save_grid(run.folder / "reconstructions.png", pairs, 20)
     curves = {"training −ELBO": "nelbo", "KL": "kl", "reconstruction": "rec"}
-    run.save_curves("curves.png", curves | {"static subset −ELBO": "subset_nelbo"})
+    curves["static subset −ELBO"] = "subset_nelbo"
+    save_curves(run.folder / "curves.png", run.metrics, curves)
 
 
 def run_folder(options, number):

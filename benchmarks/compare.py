@@ -19,7 +19,8 @@ from pathlib import Path
 import train_vae
 from benchmarks import machine
 from benchmarks.turns import NOISE
-from models.run import together, whole
+from models.report import together
+from models.run import whole
 
 DOCS = Path(__file__).parent.parent / "docs"
 

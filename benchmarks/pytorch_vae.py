@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 import train_vae
 from minigrad import data
-from models.run import Abort, clean_exit, print_table, together
+from models.report import print_table, together
+from models.run import Abort, clean_exit
 
 
 class VAE(nn.Module):

@@ -1,4 +1,4 @@
-"""What a training script does besides training: its options, its folder, its pictures."""
+"""A training run as the system sees it: options, a folder, signals, and how it ends."""
 
 import argparse
 import json
@@ -10,8 +10,6 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
 
 from minigrad.checkpoint import CheckpointError, load, replacing, save
 from minigrad.data import DataError
@@ -182,85 +180,3 @@ class Run:
     def save_json(self, name, value):
         with replacing(self.folder / name) as temporary:
             temporary.write_text(json.dumps(value, indent=2) + "\n")
-
-    def save_grid(self, name, images, columns):
-        """A PNG of images (N, H, W) with values from 0 to 1, row by row, 2 pixels apart."""
-        from matplotlib.image import imsave  # only now: importing it takes longer than a start
-
-        with replacing(self.folder / name) as temporary:
-            imsave(temporary, grid(images, columns), cmap="gray", vmin=0, vmax=1, format="png")
-
-    def save_curves(self, name, curves, x="iteration", ylabel="nats"):
-        """A PNG of {label: key}: the metrics' values under each key against those under x."""
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-
-        figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-        for label, key in curves.items():
-            points = [(line[x], line[key]) for line in self.metrics if key in line]
-            axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
-        axes.set(xlabel=x, ylabel=ylabel)
-        axes.legend(frameon=False)
-        axes.grid(alpha=0.3)
-        with replacing(self.folder / name) as temporary:
-            figure.savefig(temporary, dpi=150, format="png")
-        plt.close(figure)
-
-
-    def save_scatter(self, name, points, labels):
-        """A PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-
-        figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
-        x, y = points.T
-        drawn = axes.scatter(x, y, c=labels, cmap="tab10", s=2, vmin=-0.5, vmax=9.5)
-        figure.colorbar(drawn, ticks=range(10))
-        axes.set(xlabel="z₁", ylabel="z₂", aspect="equal")
-        with replacing(self.folder / name) as temporary:
-            figure.savefig(temporary, dpi=150, format="png")
-        plt.close(figure)
-
-
-def together(results):
-    """Of several runs' {what: {name: value}}: {what: {name: {"mean": …, "standard_error": …}}}.
-
-    The standard error of the mean is s / √n with s from n − 1; None for a single run.
-    """
-
-    def summary(values):
-        n = len(values)
-        error = float(np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else None
-        return {"mean": float(np.mean(values)), "standard_error": error}
-
-    return {
-        what: {name: summary([result[what][name] for result in results]) for name in row}
-        for what, row in results[0].items()
-    }
-
-
-def print_table(table):
-    """What `together` gives, a line for each set of images, in nats."""
-
-    def cell(value):
-        error = value["standard_error"]
-        return f"{value['mean']:.2f}" + (f" ± {error:.2f}" if error is not None else "")
-
-    print(f"{'nats':18}{'NELBO':>16}{'KL':>16}{'rec':>16}")
-    for what, row in table.items():
-        print(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))
-
-
-def grid(images, columns, padding=2):
-    """One image (rows, columns) of many (N, H, W), with black padding around each."""
-    n, height, width = images.shape
-    rows = -(-n // columns)
-    cells = np.zeros((rows * columns, height + padding, width + padding), images.dtype)
-    cells[:n, padding:, padding:] = images
-    cells = cells.reshape(rows, columns, height + padding, width + padding)
-    image = cells.transpose(0, 2, 1, 3).reshape(rows * cells.shape[2], columns * cells.shape[3])
-    return np.pad(image, ((0, padding), (0, padding)))

@@ -16,13 +16,38 @@ README = (ROOT / "README.md").read_text()
 MODULES = [m.name for m in pkgutil.walk_packages(minigrad.__path__, "minigrad.")]
 
 
-def test_readme_examples():
-    text = README.replace("```python", "").replace("```", "")  # a fence is no expected output
-    names = {"__name__": "readme"}
-    test = doctest.DocTestParser().get_doctest(text, names, "README.md", "README.md", 0)
+def run_examples(text, name):
+    """How many examples there were; they must give what the text shows."""
+    text = text.replace("```python", "").replace("```", "")  # a fence is no expected output
+    test = doctest.DocTestParser().get_doctest(text, {"__name__": name}, name, name, 0)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     runner.run(test)
-    assert len(test.examples) >= 15 and runner.failures == 0
+    assert runner.failures == 0
+    return len(test.examples)
+
+
+def test_readme_examples():
+    assert run_examples(README, "README.md") >= 15
+
+
+def test_weights_go_to_pytorch_and_back_as_the_docs_show():
+    pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
+    assert run_examples((ROOT / "docs/runs.md").read_text(), "runs.md") >= 9
+
+
+def test_the_model_of_ones_own_learns():
+    """One run of it gave 88.9 %; over seeds it spreads by 0.2 %."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own_model.md").read_text(), re.S)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
+    names = {}
+    exec(compile(code, "own_model.md", "exec"), names)
+    assert names["accuracy"] >= 0.88
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md"), key=str))
+def test_the_docs_link_to_what_exists(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -233,6 +233,23 @@ def test_a_disk_without_room_loses_nothing(undisturbed, tmp_path):
 # ---- the bound, and PyTorch
 
 
+def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed):
+    torch = pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
+    from safetensors.torch import load_file
+
+    from benchmarks.pytorch_vae import VAE as Twin
+    from minigrad import Tensor
+    from models.vae import VAE
+
+    path = undisturbed / RUN / "model-00130.safetensors"
+    ours, twin = VAE(), Twin()
+    ours.load_state_dict(load(path)[0])
+    twin.load_state_dict(load_file(path))
+    z = np.random.RandomState(0).randn(7, 10).astype(np.float32)
+    theirs = torch.sigmoid(twin.decoder(torch.from_numpy(z))).detach().numpy()
+    np.testing.assert_allclose(ours.compute_sigmoid_given(Tensor(z)).numpy(), theirs, atol=1e-6)
+
+
 def test_iwae_with_one_draw_is_the_elbo_with_sampled_kl_and_falls_with_more():
     from minigrad import Tensor, no_grad
     from minigrad import random as draws

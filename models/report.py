@@ -1,0 +1,91 @@
+"""What is shown of runs: pictures, curves, and tables over several runs."""
+
+import math
+from contextlib import contextmanager
+
+import numpy as np
+
+from minigrad.checkpoint import replacing
+
+
+def save_grid(path, images, columns):
+    """A PNG of images (N, H, W) with values from 0 to 1, row by row, 2 pixels apart."""
+    from matplotlib.image import imsave  # only now: importing it takes longer than a start
+
+    with replacing(path) as temporary:
+        imsave(temporary, grid(images, columns), cmap="gray", vmin=0, vmax=1, format="png")
+
+
+def grid(images, columns, padding=2):
+    """One image (rows, columns) of many (N, H, W), with black padding around each."""
+    n, height, width = images.shape
+    rows = -(-n // columns)
+    cells = np.zeros((rows * columns, height + padding, width + padding), images.dtype)
+    cells[:n, padding:, padding:] = images
+    cells = cells.reshape(rows, columns, height + padding, width + padding)
+    image = cells.transpose(0, 2, 1, 3).reshape(rows * cells.shape[2], columns * cells.shape[3])
+    return np.pad(image, ((0, padding), (0, padding)))
+
+
+def save_curves(path, metrics, curves, x="iteration", ylabel="nats"):
+    """A PNG of {label: key}: the values under each key of the metrics against those under x."""
+    with _figure(path, (7, 4)) as axes:
+        for label, key in curves.items():
+            points = [(line[x], line[key]) for line in metrics if key in line]
+            axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
+        axes.set(xlabel=x, ylabel=ylabel)
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+
+
+def save_scatter(path, points, labels):
+    """A PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
+    with _figure(path, (6, 5)) as axes:
+        x, y = points.T
+        drawn = axes.scatter(x, y, c=labels, cmap="tab10", s=2, vmin=-0.5, vmax=9.5)
+        axes.figure.colorbar(drawn, ticks=range(10))
+        axes.set(xlabel="z₁", ylabel="z₂", aspect="equal")
+
+
+@contextmanager
+def _figure(path, size):
+    """Gives axes to draw on, and saves them at the end of the block."""
+    import matplotlib
+
+    matplotlib.use("Agg")  # draws to files; no screen is needed
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    yield axes
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+    plt.close(figure)
+
+
+def together(results):
+    """Of several runs' {what: {name: value}}: {what: {name: {"mean": …, "standard_error": …}}}.
+
+    The standard error of the mean is s / √n with s from n − 1; None for a single run.
+    """
+
+    def summary(values):
+        n = len(values)
+        error = float(np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else None
+        return {"mean": float(np.mean(values)), "standard_error": error}
+
+    return {
+        what: {name: summary([result[what][name] for result in results]) for name in row}
+        for what, row in results[0].items()
+    }
+
+
+def print_table(table):
+    """What `together` gives, a line for each set of images, in nats."""
+
+    def cell(value):
+        error = value["standard_error"]
+        return f"{value['mean']:.2f}" + (f" ± {error:.2f}" if error is not None else "")
+
+    print(f"{'nats':18}{'NELBO':>16}{'KL':>16}{'rec':>16}")
+    for what, row in table.items():
+        print(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))
