@@ -15,7 +15,16 @@ from minigrad.batches import Batches
 from minigrad.checkpoint import load, replacing, save
 from minigrad.distributions import gaussian_parameters
 from models.report import print_table, save_curves, save_grid, save_scatter, together
-from models.run import Abort, Interrupted, Parser, Run, clean_exit, positive, whole
+from models.run import (
+    Abort,
+    Interrupted,
+    Parser,
+    Run,
+    checkpoint_path,
+    clean_exit,
+    positive,
+    whole,
+)
 from models.vae import VAE
 
 # The homework's test subset: for each digit, which of its test images, counted in file order.
@@ -212,9 +221,16 @@ def train_and_evaluate(options, number):
         raise Abort(f"--batch_size {options.batch_size}: it must be from 1 to {len(images)}")
     random.seed(seed)
     training = Training(VAE(options.z), images, options)
-    run = Run(run_folder(options, number), settings, options.resume)
-    if options.resume:
+    folder = run_folder(options, number)
+    # Of several runs, those that were not reached before start now.
+    resume = options.resume and (options.runs == 1 or checkpoint_path(folder).exists())
+    run = Run(folder, settings, resume)
+    if resume:
         training.restore(run)
+    if training.iteration > options.iter_max:
+        raise Abort(
+            f"--iter_max {options.iter_max}: {folder} is at iteration {training.iteration} already"
+        )
     with run.under_way():
         train(training, images, run, options, subset)
     summary = settings | {

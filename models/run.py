@@ -83,6 +83,10 @@ class Interrupted(Exception):
     """A signal asked the run to end, and its state is saved. Holds the signal's number."""
 
 
+def checkpoint_path(folder):
+    return Path(folder) / "checkpoint.safetensors"
+
+
 class Run:
     """A run's folder: metrics.jsonl, a checkpoint, and a lock while a process works in it.
 
@@ -93,7 +97,7 @@ class Run:
 
     def __init__(self, folder, settings, resume=False):
         self.folder, self.settings = Path(folder), settings
-        self.checkpoint = self.folder / "checkpoint.safetensors"
+        self.checkpoint = checkpoint_path(self.folder)
         if resume and not self.checkpoint.exists():
             raise Abort(f"--resume: there is no {self.checkpoint}; start without --resume")
         if self.folder.exists() and not resume:

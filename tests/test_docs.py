@@ -69,7 +69,7 @@ def test_make_targets_in_the_readme_exist():
 def test_files_in_the_readme_exist():
     named = re.findall(r"`(?:minigrad/|models/|tests/)?[\w/]+\.(?:py|png)`", README)
     assert len(named) > 15
-    folders = ("", "minigrad", "minigrad/ops", "minigrad/kernels")
+    folders = ("", "minigrad", "minigrad/ops", "minigrad/kernels", "models")
     for name in (n.strip("`") for n in named):
         assert any((ROOT / folder / name).exists() for folder in folders), name
 

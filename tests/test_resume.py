@@ -136,6 +136,18 @@ def test_resume_without_a_checkpoint(tmp_path):
     refused(*run("--resume", "--out", tmp_path), "checkpoint.safetensors", "without --resume")
 
 
+def test_resume_beyond_the_last_iteration(undisturbed):
+    refused(*run("--resume", "--iter_max", 50, "--out", undisturbed), "iteration 130 already")
+
+
+def test_of_several_runs_resume_starts_those_that_were_not_reached(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    code, output = run(*SHORT, "--runs", 2, "--resume", "--out", tmp_path)
+    assert code == 0, output
+    assert everything(tmp_path / RUN) == everything(undisturbed / RUN)
+    assert load(tmp_path / "vae-z10-run1" / "checkpoint.safetensors")[1]["iteration"] == 130
+
+
 def test_resume_with_other_settings(undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
     before = everything(tmp_path / RUN)
