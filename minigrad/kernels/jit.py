@@ -1,5 +1,6 @@
 """How the numba kernels are compiled, cached on disk, and kept to one pool of threads."""
 
+import ctypes
 import hashlib
 import os
 import sys
@@ -66,9 +67,11 @@ class _Pool:
     It is a lock, because two Python threads that enter parallel kernels at once abort the process
     under numba's simplest threading layer.
 
-    And it starts the threads so that they wait asleep. GNU OpenMP's wait by spinning, and where the
-    machine has anything else to do, a thread that spins keeps from its core the very thread that
-    it waits for: beside another process a step of 3 ms was seen to take 190 ms, and asleep 6 ms.
+    And it decides how threads wait for each other, which matters when the machine has anything else
+    to do. GNU OpenMP's spin, and keep from its core the very thread that they wait for: beside
+    another process a training step of 3 ms was seen to take 190 ms. Intel's TBB lets whoever has
+    time do the work that is left, so it is taken where it is installed; elsewhere OpenMP's threads
+    are told to wait asleep, which costs a little more on a quiet machine.
     """
 
     def __init__(self):
@@ -81,6 +84,10 @@ class _Pool:
         self._lock.acquire()
 
     def _start(self):
+        try:  # numba looks for it by name; loaded from where pip puts it, it is found
+            ctypes.CDLL(str(Path(sys.prefix, "lib", "libtbb.so.12")), mode=ctypes.RTLD_GLOBAL)
+        except OSError:
+            pass
         name = "OMP_WAIT_POLICY"  # read once, when the threads start
         chosen = name in os.environ
         os.environ.setdefault(name, "PASSIVE")
