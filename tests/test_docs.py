@@ -61,6 +61,13 @@ def test_docstrings_have_examples():
     assert sum(len(test.examples) for m in modules for test in finder.find(m)) >= 10
 
 
+def test_the_readme_quotes_the_results():
+    """Rows of its table stand in docs/results.md to the letter."""
+    rows = [line for line in README.splitlines() if re.match(r"\| (static|full|subset)", line)]
+    results = (ROOT / "docs/results.md").read_text()
+    assert len(rows) >= 4 and all(row in results for row in rows)
+
+
 def test_make_targets_in_the_readme_exist():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"train", "test"} <= set(re.findall(r"\bmake (\w+)", README)) <= targets
