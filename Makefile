@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+TORCH := torch==2.13.0
 
 # Windows keeps a virtual environment's programs elsewhere; make is rare there, Git Bash is not.
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -38,11 +39,13 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 # PyTorch's own index has builds for the CPU alone; the one on PyPI brings gigabytes of CUDA on Linux.
-# pip prefers the former where that index answers, and goes on without it after a short time.
+# So the wheel comes from there if that answers soon, and what it depends on from PyPI.
 $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) install -e '.[test]'
-	@if $(PIP) install --timeout 15 --retries 1 torch==2.13.0 \
-		--extra-index-url https://download.pytorch.org/whl/cpu; then touch $@; \
+	@$(PIP) install --no-deps --timeout 15 --retries 0 $(TORCH) \
+		--index-url https://download.pytorch.org/whl/cpu 2>/dev/null \
+		|| echo "PyTorch's index of CPU builds can't be reached; trying PyPI's build"
+	@if $(PIP) install $(TORCH); then touch $@; \
 	else echo "PyTorch could not be installed: the tests that compare with it WILL BE SKIPPED"; fi
 
 .PHONY: help train test test-kills bench compare clean
