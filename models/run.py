@@ -121,7 +121,7 @@ class Run:
 
     def _lock(self):
         """Lock the folder until the returned file is closed or this process ends, in any way."""
-        file = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR)
+        file = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
