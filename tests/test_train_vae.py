@@ -318,12 +318,8 @@ def test_an_earlier_run_is_set_aside_byte_for_byte_and_another_seed_gives_anothe
 
 
 def test_ctrl_c_in_mid_run_stops_with_130_and_leaves_whole_files(mnist, earlier):
-    # A shell that starts pytest in the background has it ignore Ctrl-C, and so would the script.
-    before, handler = tree(earlier), signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = start("--iter_max", 10**6, "--iter_save", 25, "--out", earlier)
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    before = tree(earlier)
+    process = start("--iter_max", 10**6, "--iter_save", 25, "--out", earlier)
     try:
         metrics, deadline = earlier / RUN / "metrics.jsonl", time.monotonic() + 120
         while not (metrics.exists() and metrics.read_text()) and time.monotonic() < deadline:
