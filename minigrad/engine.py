@@ -55,7 +55,7 @@ def enable_grad():
 class Node:
     """How a tensor y came about: the operation, its operands, and a pull for each.
 
-    An operand that required no gradient has None for a pull. `versions` are those of the operands
+    An operand that no gradient goes to has None for a pull. `versions` are those of the operands
     and of y when the operation ran. y itself is not kept, or it would never be freed.
     """
 
@@ -100,7 +100,7 @@ def primitive(function):
     tensors' dtype. Keyword arguments are static. There is one pull per tensor, in order:
     pull(g, y) -> cotangent, written in tensor operations so that it can be differentiated again.
     A pull may leave g's broadcast axes as they are (the engine sums over them), and is called only
-    if somebody needs its result.
+    if somebody needs its result. None in its place says that the gradient is 0 everywhere.
 
     Raises TypeError if tensors of different floating dtypes meet.
     """
@@ -165,12 +165,15 @@ def operands(name, values) -> tuple[Tensor, ...]:
     )
 
 
-def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False) -> None:
+def backward(
+    y: Tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None
+) -> None:
     """Add ∂L/∂leaf to `.grad` of every leaf that y depends on, where ∂L/∂y = gradient.
 
     gradient: of y's shape; 1 if y is a single number, otherwise required (ValueError).
     retain_graph: keep the graph for another pass (default: as create_graph).
     create_graph: record the pulls as well, so that the gradients can be differentiated.
+    inputs: the leaves to do it for (default: all); what only others need is not computed.
 
     >>> a, b = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=True)
     >>> backward(a * b + a)
@@ -180,6 +183,11 @@ def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False) ->
     seed = _seed(y, gradient)
     order = _topological_order(y)
     leaves = [tensor for tensor in order if tensor._node is None]
+    if inputs is not None:
+        wanted = {id(tensor): tensor for tensor in inputs}
+        if any(tensor._node is not None for tensor in wanted.values()):
+            raise ValueError("backward: inputs must be leaves; for results on the way, call grad")
+        leaves = [leaf for leaf in leaves if id(leaf) in wanted]
     keep = create_graph if retain_graph is None else retain_graph
     handed_out = {id(seed)}
     for leaf, g in zip(leaves, _pull_back(order, seed, leaves, keep, create_graph), strict=True):

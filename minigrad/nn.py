@@ -1,131 +1,24 @@
-"""Modules: functions that own their parameters, named as in PyTorch so that weights travel."""
+"""Layers, with PyTorch's names, arguments, weights and initial values."""
 
 import math
-from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from minigrad import ops, random
+from minigrad.module import Module, Parameter, Sequential
 from minigrad.tensor import Tensor
 
-
-class Parameter(Tensor):
-    """A Tensor that a Module trains. A plain Tensor attribute is a buffer: saved, not trained."""
-
-    __slots__ = ()
-
-    def __init__(self, data):
-        super().__init__(data, requires_grad=True)
+__all__ = [
+    "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "ELU",
+    "Flatten", "LeakyReLU", "Linear", "MaxPool2d", "Module", "Parameter", "PixelShuffle", "ReLU",
+    "Sequential", "Sigmoid", "Softplus", "Tanh", "Unflatten",
+]  # fmt: skip
 
 
-class Module:
-    """A function with parameters. Subclasses assign Parameters and Modules to attributes.
-
-    A list of modules is not looked into: use Sequential, or an attribute for each.
-
-    training: True after `train()`, False after `eval()`; for layers that differ between the two.
-    """
-
-    training = True
-
-    def __call__(self, *inputs):
-        return self.forward(*inputs)
-
-    def forward(self, *inputs):
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
-
-    def children(self) -> Iterator[tuple[str, "Module"]]:
-        """The direct submodules with their attributes' names."""
-        return ((name, m) for name, m in vars(self).items() if isinstance(m, Module))
-
-    def named_tensors(self, prefix="") -> Iterator[tuple[str, Tensor]]:
-        """Parameters and buffers of this module and all below it, as ("encoder.0.weight", w)."""
-        for name, tensor in vars(self).items():
-            if isinstance(tensor, Tensor) and tensor.is_leaf:
-                yield prefix + name, tensor
-        for name, module in self.children():
-            yield from module.named_tensors(f"{prefix}{name}.")
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Each parameter once, under its first name, even if several modules share it."""
-        seen = set()
-        for name, p in self.named_tensors():
-            if isinstance(p, Parameter) and id(p) not in seen:
-                seen.add(id(p))
-                yield name, p
-
-    def parameters(self) -> Iterator[Parameter]:
-        return (p for _, p in self.named_parameters())
-
-    def zero_grad(self) -> None:
-        for p in self.parameters():
-            p.grad = None
-
-    def train(self, mode=True) -> "Module":
-        self.training = mode
-        for _, module in self.children():
-            module.train(mode)
-        return self
-
-    def eval(self) -> "Module":
-        return self.train(False)
-
-    def double(self) -> "Module":
-        """Convert parameters and floating buffers to float64, in place. Gradients are dropped.
-
-        Make the optimiser afterwards: its state has the dtype that the parameters had.
-        """
-        for _, tensor in self.named_tensors():
-            if tensor.dtype.kind == "f":
-                tensor._array, tensor.grad = tensor._array.astype(np.float64), None
-                tensor._wrote()
-        return self
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name."""
-        return {name: tensor.data.copy() for name, tensor in self.named_tensors()}
-
-    def load_state_dict(self, state: Mapping) -> None:
-        """Write the values of a state_dict (arrays, or CPU tensors of PyTorch) into this module.
-
-        Raises ValueError, and writes nothing, unless names and shapes are exactly the module's.
-        """
-        own = dict(self.named_tensors())
-        arrays: dict[str, np.ndarray] = {
-            name: value.data if isinstance(value, Tensor) else np.asarray(value)
-            for name, value in state.items()
-        }
-        check_fit(own, arrays, type(self).__name__)
-        for name, tensor in own.items():
-            tensor.copy_(arrays[name])
-
-
-def check_fit(own: Mapping, given: Mapping, owner: str) -> None:
-    """Raises ValueError that names each difference, unless names and shapes are the same."""
-    problems = [f"{name} is missing" for name in own if name not in given]
-    problems += [f"{name} is not in the {owner}" for name in given if name not in own]
-    problems += [
-        f"{name} has shape {given[name].shape}, the {owner}'s has {array.shape}"
-        for name, array in own.items()
-        if name in given and given[name].shape != array.shape
-    ]
-    if problems:
-        raise ValueError(
-            f"load_state_dict: this is not the state of this {owner}: " + "; ".join(problems)
-        )
-
-
-class Sequential(Module):
-    """One module after another; named "0", "1", … in a state_dict."""
-
-    def __init__(self, *modules):
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
-
-    def forward(self, x):
-        for _, module in self.children():
-            x = module(x)
-        return x
+def _uniform(shape, fan_in):
+    """Uniform in ±1/√fan_in, PyTorch's start for weights and biases of linear layers."""
+    bound = 1 / math.sqrt(fan_in)
+    return Parameter(random.uniform(shape, -bound, bound))
 
 
 class Linear(Module):
@@ -138,9 +31,8 @@ class Linear(Module):
     """
 
     def __init__(self, in_features, out_features, bias=True):
-        bound = 1 / math.sqrt(in_features)
-        self.weight = Parameter(random.uniform((out_features, in_features), -bound, bound))
-        self.bias = Parameter(random.uniform((out_features,), -bound, bound)) if bias else None
+        self.weight = _uniform((out_features, in_features), in_features)
+        self.bias = _uniform((out_features,), in_features) if bias else None
 
     def forward(self, x):
         if self.bias is None:
@@ -149,6 +41,151 @@ class Linear(Module):
             return ops.linear(x, self.weight, self.bias)
         rows = ops.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias)
         return rows.reshape(*x.shape[:-1], rows.shape[-1])
+
+
+class Conv2d(Module):
+    """y = x ⋆ w + b      x (N, in_channels, H, W) -> y (N, out_channels, OH, OW): see ops.conv2d
+
+    kernel_size, stride and padding: a whole number, or a pair for the height and the width.
+    weight (out, in, KH, KW) and bias (out,) start uniform in ±1/√(in · KH · KW), as in PyTorch.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
+        kernel = tuple(np.broadcast_to(kernel_size, 2).tolist())
+        fan_in = in_channels * math.prod(kernel)
+        self.weight = _uniform((out_channels, in_channels, *kernel), fan_in)
+        self.bias = _uniform((out_channels,), fan_in) if bias else None
+        self.settings = {"stride": stride, "padding": padding}
+
+    def forward(self, x):
+        return ops.conv2d(x, self.weight, self.bias, **self.settings)
+
+
+class ConvTranspose2d(Module):
+    """The transpose of Conv2d:  x (N, in_channels, H, W) -> y: see ops.conv_transpose2d
+
+    weight (in, out, KH, KW) and bias (out,) start uniform in ±1/√(out · KH · KW), as in PyTorch.
+    """
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0,
+        bias=True,
+    ):  # fmt: skip
+        kernel = tuple(np.broadcast_to(kernel_size, 2).tolist())
+        fan_in = out_channels * math.prod(kernel)
+        self.weight = _uniform((in_channels, out_channels, *kernel), fan_in)
+        self.bias = _uniform((out_channels,), fan_in) if bias else None
+        self.settings = {"stride": stride, "padding": padding, "output_padding": output_padding}
+
+    def forward(self, x):
+        return ops.conv_transpose2d(x, self.weight, self.bias, **self.settings)
+
+
+class _BatchNorm(Module):
+    """y = weight (x − μ) / √(σ² + eps) + bias for each channel, with buffers as in PyTorch.
+
+    In training, μ and σ² are those of the batch: the biased variance. Each forward then moves
+    running_mean and running_var by `momentum` towards the batch's mean and UNBIASED variance, also
+    under no_grad. In evaluation the running ones take their place.
+    """
+
+    axes: tuple[int, ...]  # how many an input may have
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        self.weight = Parameter(np.ones(num_features, np.float32))
+        self.bias = Parameter(np.zeros(num_features, np.float32))
+        self.running_mean = Tensor(np.zeros(num_features, np.float32))
+        self.running_var = Tensor(np.ones(num_features, np.float32))
+        self.num_batches_tracked = Tensor(np.array(0))
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x):
+        if x.ndim not in self.axes or x.shape[1] != self.weight.size:
+            raise ValueError(
+                f"{type(self).__name__}: x has shape {x.shape}; it must have {self.weight.size} "
+                f"channels on its second axis, and {' or '.join(map(str, self.axes))} axes"
+            )
+        shape = (-1, *(1,) * (x.ndim - 2))
+        if self.training:
+            return ops.batch_norm(x, self.weight, self.bias, eps=self.eps, observe=self._track)
+        scale = self.weight / ops.sqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        return x * scale.reshape(shape) + shift.reshape(shape)
+
+    def _track(self, mean, variance, count):
+        unbiased = variance * (count / (count - 1))
+        for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
+            running.copy_((1 - self.momentum) * running.data + self.momentum * now)
+        self.num_batches_tracked.copy_(self.num_batches_tracked.data + 1)
+
+
+class BatchNorm1d(_BatchNorm):
+    __doc__ = f"x (N, C) or (N, C, L). {_BatchNorm.__doc__}"
+    axes = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    __doc__ = f"x (N, C, H, W). {_BatchNorm.__doc__}"
+    axes = (4,)
+
+
+class _Pool2d(Module):
+    def __init__(self, kernel_size, stride=None, padding=0):
+        self.window = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+
+
+class AvgPool2d(_Pool2d):
+    def forward(self, x):
+        return ops.avg_pool2d(x, **self.window)
+
+
+class MaxPool2d(_Pool2d):
+    def forward(self, x):
+        return ops.max_pool2d(x, **self.window)
+
+
+class PixelShuffle(Module):
+    def __init__(self, upscale_factor):
+        self.upscale_factor = upscale_factor
+
+    def forward(self, x):
+        return ops.pixel_shuffle(x, upscale_factor=self.upscale_factor)
+
+
+class Flatten(Module):
+    """Merges the axes after the first: x (N, …) -> (N, D)."""
+
+    def forward(self, x):
+        return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+class Unflatten(Module):
+    """Splits an axis: Unflatten(1, (64, 7, 7)) takes x (N, 3136) to (N, 64, 7, 7)."""
+
+    def __init__(self, dim, unflattened_size):
+        self.dim, self.size = dim, tuple(unflattened_size)
+
+    def forward(self, x):
+        dim = self.dim % x.ndim
+        return x.reshape(*x.shape[:dim], *self.size, *x.shape[dim + 1 :])
+
+
+class Dropout(Module):
+    """In training, y = 0 with probability p, else x / (1 − p); in evaluation, y = x.
+
+    Srivastava et al. 2014, scaled so that E[y] = x. Raises ValueError unless 0 ≤ p < 1.
+    """
+
+    def __init__(self, p=0.5):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p = {p}; it must be at least 0 and below 1")
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        kept = random.bernoulli(np.full(x.shape, 1 - self.p, x.dtype))
+        return x * (kept / (1 - self.p))
 
 
 class ReLU(Module):

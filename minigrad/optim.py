@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad import kernels
-from minigrad.nn import check_fit
+from minigrad.module import check_fit
 from minigrad.tensor import Tensor
 
 

@@ -148,9 +148,11 @@ class Tensor:
 
     # ---- gradients, and writes
 
-    def backward(self, gradient=None, retain_graph=None, create_graph=False) -> None:
+    def backward(
+        self, gradient=None, retain_graph=None, create_graph=False, inputs=None
+    ) -> None:
         """See `minigrad.engine.backward`."""
-        engine.backward(self, gradient, retain_graph, create_graph)
+        engine.backward(self, gradient, retain_graph, create_graph, inputs)
 
     def detach(self) -> Tensor:
         """The same values (not a copy), as a leaf without requires_grad."""

@@ -5,6 +5,8 @@ kinks and singular points, and the function of them in minigrad and in PyTorch. 
 operation is in test_operations.py. The table's names must equal the registry's.
 """
 
+import math
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import torch
@@ -94,6 +96,18 @@ def _(draw):
         [g, y],
         lambda g, y: mg.elu_pull(g, y, alpha=1.5),
         lambda g, y: g * torch.where(y > 0, torch.ones_like(y), y + 1.5),
+    )
+
+
+@case("leaky_relu_pull")
+def _(draw):
+    shape = draw(shapes())
+    g, a = draw(values(shape, -2, 2)), draw(values(shape, -2, 2))
+    slope = draw(st.sampled_from([0.3, 0.0]))
+    return (  # no gradient goes to a
+        [g],
+        lambda g: mg.leaky_relu_pull(g, a, negative_slope=slope),
+        lambda g: torch.where(torch.from_numpy(a) > 0, g, slope * g),
     )
 
 
@@ -308,3 +322,168 @@ def _(draw):
     n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
     arrays = [draw(values(shape, -2, 2)) for shape in ((n, k), (m, k), (m,))]
     return arrays, mg.linear, F.linear
+
+
+# ---- images
+
+
+@st.composite
+def windows(draw, high=3):
+    """A kernel, a stride and a padding for each axis, and image sizes that they fit into."""
+    pairs = [draw(st.tuples(st.integers(low, 3), st.integers(low, 3))) for low in (1, 1, 0)]
+    kernel, stride, padding = pairs
+    least = [max(1, k - 2 * p) for k, p in zip(kernel, padding, strict=True)]
+    size = tuple(n + draw(st.integers(0, high)) for n in least)
+    return size, kernel, {"stride": stride, "padding": padding}
+
+
+def places(size, kernel, how):
+    return tuple(
+        (n + 2 * p - k) // s + 1
+        for n, k, s, p in zip(size, kernel, how["stride"], how["padding"], strict=True)
+    )
+
+
+def counts(draw):
+    """Images, channels in, channels out."""
+    return (draw(st.integers(1, n)) for n in (2, 2, 3))
+
+
+@case("convolution")
+def _(draw):
+    (size, kernel, how), (n, c, f) = draw(windows()), counts(draw)
+    return (
+        [draw(values((n, c, *size), -2, 2)), draw(values((f, c, *kernel), -2, 2))],
+        lambda x, w: mg.convolution(x, w, **how),
+        lambda x, w: F.conv2d(x, w, **how),
+    )
+
+
+@case("convolution_transpose")
+def _(draw):
+    (size, kernel, how), (n, c, f) = draw(windows()), counts(draw)
+    w = draw(values((f, c, *kernel), -2, 2))
+    return (
+        [draw(values((n, f, *places(size, kernel, how)), -2, 2)), w],
+        lambda x, w: mg.convolution_transpose(x, w, size=size, **how),
+        lambda x, w: torch.nn.grad.conv2d_input((n, c, *size), w, x, **how),
+    )
+
+
+@case("convolution_weight")
+def _(draw):
+    (size, kernel, how), (n, c, f) = draw(windows()), counts(draw)
+    x = draw(values((n, c, *size), -2, 2))
+    return (
+        [x, draw(values((n, f, *places(size, kernel, how)), -2, 2))],
+        lambda x, g: mg.convolution_weight(x, g, kernel=kernel, **how),
+        lambda x, g: torch.nn.grad.conv2d_weight(x, (f, c, *kernel), g, **how),
+    )
+
+
+@case("conv2d")
+def _(draw):
+    (size, kernel, how), (n, c, f) = draw(windows()), counts(draw)
+    arrays = [draw(values(shape, -2, 2)) for shape in ((n, c, *size), (f, c, *kernel), (f,))]
+    arrays = arrays[: draw(st.integers(2, 3))]  # with a bias or without
+    return arrays, lambda *xs: mg.conv2d(*xs, **how), lambda *xs: F.conv2d(*xs, **how)
+
+
+@case("conv_transpose2d")
+def _(draw):
+    (size, kernel, how), (n, c, f) = draw(windows()), counts(draw)
+    small = places(size, kernel, how)
+    extra = tuple(
+        n - ((m - 1) * s - 2 * p + k)
+        for n, m, k, s, p in zip(size, small, kernel, how["stride"], how["padding"], strict=True)
+    )
+    arrays = [draw(values(shape, -2, 2)) for shape in ((n, f, *small), (f, c, *kernel), (c,))]
+    arrays, how = arrays[: draw(st.integers(2, 3))], how | {"output_padding": extra}
+    return (
+        arrays,
+        lambda *xs: mg.conv_transpose2d(*xs, **how),
+        lambda *xs: F.conv_transpose2d(*xs, **how),
+    )
+
+
+def pooling(name):
+    @case(name)
+    def draw_case(draw):
+        kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+        padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+        how = {"kernel_size": kernel, "padding": padding}
+        how["stride"] = draw(st.none() | st.tuples(st.integers(1, 3), st.integers(1, 3)))
+        size = [draw(st.integers(k, k + 2)) for k in kernel]
+        n, c = (draw(st.integers(1, 2)) for _ in range(2))
+        x, theirs = distinct(draw, (n, c, *size)), getattr(F, name)
+        return [x], lambda x: getattr(mg, name)(x, **how), lambda x: theirs(x, **how)
+
+
+pooling("avg_pool2d")
+pooling("max_pool2d")
+
+
+@case("pixel_shuffle")
+def _(draw):
+    n, c, r, h, w = (draw(st.integers(1, 3)) for _ in range(5))
+    x = draw(values((n, c * r * r, h, w), -2, 2))
+    return [x], lambda x: mg.pixel_shuffle(x, upscale_factor=r), lambda x: F.pixel_shuffle(x, r)
+
+
+@case("pixel_unshuffle")
+def _(draw):
+    n, c, r, h, w = (draw(st.integers(1, 3)) for _ in range(5))
+    x = draw(values((n, c, h * r, w * r), -2, 2))
+    ours = lambda x: mg.pixel_unshuffle(x, downscale_factor=r)  # noqa: E731
+    return [x], ours, lambda x: F.pixel_unshuffle(x, r)
+
+
+def distinct(draw, shape):
+    """Numbers between −1 and 1, no two of them alike."""
+    number = math.prod(shape)
+    order = np.array(draw(st.permutations(range(number)))).reshape(shape)
+    return (2 * order - number + 0.3) / number
+
+
+def channelwise(draw):
+    """(N, C, …) with three numbers or more in a channel, and distinct: x̂ is singular where all
+    agree, and of two numbers it is ±1, whatever they are."""
+    shapes = hnp.array_shapes(min_dims=2, max_dims=4, max_side=3)
+    return distinct(draw, draw(shapes.filter(lambda shape: math.prod(shape) > 2 * shape[1])))
+
+
+@case("batch_norm")
+def _(draw):
+    x, eps = channelwise(draw), draw(st.sampled_from([1e-5, 0.1]))
+    arrays = [x, draw(values(x.shape[1:2], -2, 2)), draw(values(x.shape[1:2], -2, 2))]
+    return (
+        arrays,
+        lambda x, w, b: mg.batch_norm(x, w, b, eps=eps),
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=eps),
+    )
+
+
+@case("batch_norm_pull")
+def _(draw):
+    x, eps = channelwise(draw), draw(st.sampled_from([0.01, 0.1]))
+
+    def theirs(g, x):
+        axes = [0, *range(2, x.ndim)]
+        centred = x - x.mean(axes, keepdim=True)
+        r = (centred.square().mean(axes, keepdim=True) + eps).rsqrt()
+        along = (g * r * centred).mean(axes, keepdim=True)
+        return r * (g - g.mean(axes, keepdim=True) - r * centred * along)
+
+    g = distinct(draw, x.shape)  # of a constant g it is 0, and its differences are rounding
+    return [g, x], lambda g, x: mg.batch_norm_pull(g, x, eps=eps), theirs
+
+
+@case("cross_entropy")
+def _(draw):
+    n, c = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    labels = np.array(draw(st.lists(st.integers(0, c - 1), min_size=n, max_size=n)))
+    return (
+        [draw(values((n, c), -3, 3))],
+        lambda x: mg.cross_entropy(x, labels),
+        lambda x: F.cross_entropy(x, torch.from_numpy(labels)),
+    )

@@ -417,3 +417,45 @@ def test_only_leaves_can_be_written():
         (x * 2).copy_(np.ones(1))
     with pytest.raises(ValueError, match=r"\(2,\).*\(1,\)"):
         x.copy_(np.ones(2))
+
+
+# ---- gradients for some of the leaves
+
+
+def test_backward_for_some_inputs_leaves_the_others_alone_and_computes_nothing_for_them():
+    pulled = []
+
+    @mg.primitive
+    def product(a, b):
+        def pull_b(g, y):
+            pulled.append("b")
+            return g * a
+
+        return a.data * b.data, lambda g, y: g * b, pull_b
+
+    a, b = (Tensor(value, requires_grad=True) for value in (2.0, 3.0))
+    product(a, b).backward(inputs=[a])
+    assert a.grad.item() == 3 and b.grad is None and pulled == []
+    product(a, b).backward(inputs=[b])
+    assert a.grad.item() == 3 and b.grad.item() == 2 and pulled == ["b"]
+
+
+def test_backward_takes_only_leaves_as_inputs():
+    a = Tensor(2.0, requires_grad=True)
+    y = a * 3
+    with pytest.raises(ValueError, match="inputs must be leaves"):
+        (y * y).backward(inputs=[y])
+
+
+def test_none_in_place_of_a_pull_says_that_the_gradient_is_zero():
+    @mg.primitive
+    def sign_times(a, b):
+        return np.sign(a.data) * b.data, None, lambda g, y: g * np.sign(a.data)
+
+    a, b = (Tensor(value, requires_grad=True) for value in (-2.0, 3.0))
+    sign_times(a, b).backward()
+    assert a.grad is None and b.grad.item() == -1
+    y = sign_times(a, b)
+    a.copy_(5.0)  # and yet it is an operand: what it was is needed
+    with pytest.raises(RuntimeError, match="operand 0.*was written"):
+        y.backward()

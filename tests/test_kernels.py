@@ -29,10 +29,17 @@ with kernels.backend("numba"):
 
 # exp: what the end of its series and the sum with 1 leave. sigmoid: exp, 1 + e and the quotient.
 # softplus: exp, then 2 + e, the quotient u, the series and its product with u. elu: as exp, then
-# the difference and the product with alpha. elu_pull: y + alpha and the product.
+# the difference and the product with alpha. elu_pull: y + alpha and the product. leaky_relu, and
+# its pull: the product.
 ULPS = {"exp": 2, "sigmoid": 4, "softplus": 6, "elu": 4, "elu_pull": 2}
+ULPS |= {"leaky_relu": 1, "leaky_relu_pull": 1}
 ALPHA = 0.75  # a number that float32 holds exactly
 UNARY = {"exp": (), "sigmoid": (), "softplus": (), "elu": (ALPHA,)}  # and their constants
+UNARY |= {"leaky_relu": (ALPHA,)}
+PULLS = ["elu_pull", "leaky_relu_pull"]  # each of two arrays of one shape, and ALPHA
+# test_image_kernels.py tests these; any kernel that is new is tested here, until it is in the list.
+IMAGE_KERNELS = ["argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d", "moments"]
+IMAGE_KERNELS += ["normalize_pull", "pixel_shuffle", "pixel_unshuffle"]
 DTYPES = [np.float32, np.float64]
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -102,7 +109,8 @@ def output(code, folder=ROOT, **settings):
 
 def test_every_specified_function_is_a_kernel_with_a_numba_twin_of_its_own():
     functions = {name for name, f in vars(specification).items() if inspect.isfunction(f)}
-    assert functions == set(kernels.NAMES)
+    kernels_alone = {name for name in functions if name[0] != "_"} - {"window_places"}
+    assert kernels_alone == set(kernels.NAMES)
     for name, twin in TWIN.items():
         assert twin is not getattr(specification, name), name
 
@@ -147,7 +155,7 @@ def arguments(draw, name, dtype):
 
     if name in UNARY:
         return array(shape()), *UNARY[name]
-    if name == "elu_pull":
+    if name in PULLS:
         both = shape()
         return array(both), array(both), ALPHA
     if name == "log_bernoulli":
@@ -160,7 +168,7 @@ def arguments(draw, name, dtype):
     return (array(shape(dims={"sum_middle": 3, "logsumexp_last": 2}[name])),)
 
 
-@pytest.mark.parametrize("name", [name for name in kernels.NAMES if name != "adam_step"])
+@pytest.mark.parametrize("name", sorted({*kernels.NAMES} - {"adam_step", *IMAGE_KERNELS}))
 @both_dtypes
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(data=st.data())
@@ -191,7 +199,8 @@ def test_a_loop_is_compiled_once_for_each_dtype_whatever_the_layout():
             square, cube = layout(np.ones((9, 9), dtype)), layout(np.ones((3, 4, 5), dtype))
             for name, constants in UNARY.items():
                 run(name, cube, *constants)
-            run("elu_pull", cube, cube, ALPHA)
+            for name in PULLS:
+                run(name, cube, cube, ALPHA)
             run("log_bernoulli", cube, cube)
             run("sum_middle", cube)
             run("logsumexp_last", square)
@@ -232,12 +241,12 @@ SPECIAL = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1e30, -1e30, 87.5, -87.5, -
 SPECIAL += [1e-40, -1e-40, 3e-8]  # 15 in all: in step with no vector
 
 
-@pytest.mark.parametrize("name", [*UNARY, "elu_pull"])
+@pytest.mark.parametrize("name", [*UNARY, *PULLS])
 @both_dtypes
 def test_special_values_come_out_as_specified_at_every_place_of_every_length(name, dtype):
     """The loop over vectors and the remainder after it are different machine code."""
     special = np.array(SPECIAL, dtype)
-    if name == "elu_pull":  # each with each
+    if name in PULLS:  # each with each
         arrays = np.repeat(special, len(special)), np.tile(special, len(special))
         constants = (ALPHA,)
     else:
@@ -252,6 +261,14 @@ def test_special_values_come_out_as_specified_at_every_place_of_every_length(nam
             zero = got == 0
             signs = np.signbit(got[zero]), np.signbit(want[cycle][zero])
             np.testing.assert_array_equal(*signs, f"sign of 0 for {arrays[0][cycle][zero]}")
+
+
+@both_dtypes
+def test_leaky_relu_of_slope_0_is_0_where_slope_times_x_would_be_nan(dtype):
+    special = np.array(SPECIAL, dtype)
+    each, other = np.repeat(special, len(special)), np.tile(special, len(special))
+    for name, *arrays in (("leaky_relu", each), ("leaky_relu_pull", each, other)):
+        assert_close(name, run(name, *arrays, 0.0), [*arrays, 0.0])
 
 
 @pytest.mark.parametrize("special", [math.nan, math.inf, -math.inf, 0.0, -0.0])
@@ -332,7 +349,10 @@ def test_matmul_at_the_edges_of_a_tile(dtype, left, right):
 
 @pytest.mark.parametrize("right", ["b", "b.T"])
 @pytest.mark.parametrize("left", ["a", "a.T"])
-@pytest.mark.parametrize("shape", [(81, 129, 83), (2, 700, 500), (500, 700, 3), (4, 200, 1000)])
+@pytest.mark.parametrize("shape", [
+    (81, 129, 83), (2, 700, 500), (500, 700, 3), (4, 200, 1000),
+    (3, 1100, 256), (12, 600, 448), (23, 300, 1088),  # b of gemm.LARGE bytes and more
+])  # fmt: skip
 @both_dtypes
 def test_matmul_cut_into_pieces(dtype, shape, left, right):
     N, K, M = shape
@@ -428,7 +448,7 @@ def normal(*shape):
 def work():
     "A digest of the bits of whatever is large enough to be shared out among threads."
     digest = hashlib.sha256()
-    for N, K, M in ((101, 300, 131), (5000, 40, 10), (10, 700, 200)):
+    for N, K, M in ((101, 300, 131), (5000, 40, 10), (10, 700, 200), (48, 1100, 256)):
         assert N * K * M > gemm.SERIAL
         a, b = normal(N, K), normal(K, M)
         for left in (a, a.T.copy().T):

@@ -19,9 +19,10 @@ def _use(name):
     if name == "numpy":
         source = vars(specification)
     elif name == "numba":
-        from minigrad.kernels import adam, elementwise, gemm, reduce
+        from minigrad.kernels import adam, conv, elementwise, gemm, images, normalize, reduce
 
-        source = vars(gemm) | vars(reduce) | vars(adam) | vars(elementwise)
+        modules = gemm, conv, images, normalize, reduce, adam, elementwise
+        source = {name: kernel for module in modules for name, kernel in vars(module).items()}
     else:
         raise ValueError(f"MINIGRAD_BACKEND is {name!r}: choose numba or numpy")
     globals().update({kernel: source[kernel] for kernel in NAMES})

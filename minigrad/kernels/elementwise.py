@@ -116,6 +116,17 @@ def _elu_pull_loop(g, y, alpha, out):
         out[i] = g[i] * (ONE if y[i] > ZERO else y[i] + alpha)
 
 
+@jit()
+def _leaky_relu_loop(g, x, slope, out):
+    """With g = x, leaky_relu itself. 0 · g is NaN where g is infinite, hence the second branch."""
+    if slope != 0:
+        for i in range(g.size):
+            out[i] = g[i] if x[i] > ZERO else slope * g[i]
+    else:
+        for i in range(g.size):
+            out[i] = g[i] if x[i] > ZERO else ZERO
+
+
 @jit(fastmath={"contract", "reassoc"})  # reassoc: a vector of partial sums per row
 def _log_bernoulli_loop(x, logits, out):
     for i in range(x.shape[0]):
@@ -147,13 +158,26 @@ softplus = _unary(_softplus_loop, specification.softplus)
 elu = _unary(_elu_loop, specification.elu)
 
 
-def elu_pull(g, y, alpha):
-    if g.dtype not in COMPILED or g.dtype != y.dtype or g.shape != y.shape:
-        return specification.elu_pull(g, y, alpha)
-    g, y = contiguous(g), contiguous(y)
-    out = np.empty_like(g)
-    _elu_pull_loop(g.reshape(-1), y.reshape(-1), g.dtype.type(alpha), out.reshape(-1))
-    return out
+def leaky_relu(x, slope):
+    return leaky_relu_pull(x, x, slope)
+
+
+def _binary(loop, specified):
+    """As _unary, for two arrays of one shape and a constant."""
+
+    def kernel(g, x, constant):
+        if g.dtype not in COMPILED or g.dtype != x.dtype or g.shape != x.shape:
+            return specified(g, x, constant)
+        g, x = contiguous(g), contiguous(x)
+        out = np.empty_like(g)
+        loop(g.reshape(-1), x.reshape(-1), g.dtype.type(constant), out.reshape(-1))
+        return out
+
+    return kernel
+
+
+elu_pull = _binary(_elu_pull_loop, specification.elu_pull)
+leaky_relu_pull = _binary(_leaky_relu_loop, specification.leaky_relu_pull)
 
 
 def log_bernoulli(x, logits):

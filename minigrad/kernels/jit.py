@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import prange
@@ -14,6 +15,19 @@ from numba import prange
 __all__ = ["COMPILED", "contiguous", "jit", "pool", "prange"]
 
 COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the specification
+
+
+if llvm.get_host_cpu_features().get("avx512f") and not numba.config.CPU_FEATURES:
+    # LLVM uses half of these registers, for the sake of processors that ran slower with the whole.
+    features = llvm.get_host_cpu_features().flatten()
+    numba.config.CPU_FEATURES = f"{features},-prefer-256-bit"
+
+
+if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+    # glibc gives the memory of large arrays back as soon as they are freed, and the system would
+    # have to clear the same pages for the next training step: 2,500 of them in a step of the GAN.
+    ctypes.CDLL(None).mallopt(-3, 2**25)  # M_MMAP_THRESHOLD, at its maximum
+    ctypes.CDLL(None).mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
 
 def _cache_folder():

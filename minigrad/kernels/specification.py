@@ -5,11 +5,14 @@ Every function here has a numba twin of the same name, and is the oracle of that
 the complex-step derivative of `minigrad.gradcheck` needs; the numba twins do not.
 """
 
+import math
+
 import numpy as np
 
 __all__ = [
-    "adam_step", "elu", "elu_pull", "exp", "log_bernoulli",
-    "logsumexp_last", "matmul", "sigmoid", "softplus", "sum_middle",
+    "adam_step", "argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d", "elu", "elu_pull",
+    "exp", "leaky_relu", "leaky_relu_pull", "log_bernoulli", "logsumexp_last", "matmul", "moments",
+    "normalize_pull", "pixel_shuffle", "pixel_unshuffle", "sigmoid", "softplus", "sum_middle",
 ]  # fmt: skip
 
 
@@ -41,6 +44,16 @@ def elu_pull(g, y, alpha):
     return g * np.where(y.real > 0, 1, y + alpha)
 
 
+def leaky_relu(x, slope):
+    """x where x > 0, else slope · x, and 0 if the slope is 0."""
+    return np.where(x.real > 0, x, slope * x if slope else 0)
+
+
+def leaky_relu_pull(g, x, slope):
+    """ḡ · leaky_relu′(x): g where x > 0, else slope · g, and 0 if the slope is 0."""
+    return np.where(x.real > 0, g, slope * g if slope else 0)
+
+
 def log_bernoulli(x, logits):
     """Σⱼ log Bernoulli(xⱼ | σ(lⱼ)) over the last axis: x, l (..., D) -> (...).
 
@@ -69,6 +82,94 @@ def logsumexp_last(x):
 def matmul(a, b):
     """Matrix product with broadcast batch axes: (..., N, K) (..., K, M) -> (..., N, M)."""
     return np.matmul(a, b)
+
+
+def window_places(size, kernel, stride, padding):
+    """How many places a window has along each axis: (size + 2 padding − kernel) // stride + 1."""
+    quadruples = zip(size, kernel, stride, padding, strict=True)
+    return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in quadruples)
+
+
+def _patches(x, kernel, stride, padding):
+    """What the kernel sees at each place: x (N, C, H, W) -> (N, C, OH, OW, KH, KW)."""
+    x = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3))
+    return windows[:, :, :: stride[0], :: stride[1]]
+
+
+def conv2d(x, w, stride, padding):
+    """y[n, f, y, z] = Σ x[n, c, y s + i − p, z s + j − p] w[f, c, i, j] over c, i, j.
+
+    x (N, C, H, W), w (F, C, KH, KW) -> (N, F, OH, OW); stride s and padding p for each axis.
+    """
+    patches = _patches(x, w.shape[2:], stride, padding)
+    return np.tensordot(patches, w, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+
+
+def conv_transpose2d(g, w, stride, padding, size):
+    """The transpose of `conv2d`, as a linear map of x: g (N, F, OH, OW) -> (N, C, *size)."""
+    (OH, OW), (sy, sx), (py, px) = g.shape[2:], stride, padding
+    x = np.zeros((len(g), w.shape[1], size[0] + 2 * py, size[1] + 2 * px), g.dtype)
+    for i, j in np.ndindex(w.shape[2:]):
+        share = np.tensordot(g, w[:, :, i, j], (1, 0)).transpose(0, 3, 1, 2)
+        x[:, :, i : i + sy * OH : sy, j : j + sx * OW : sx] += share
+    return x[:, :, py : py + size[0], px : px + size[1]]
+
+
+def conv2d_weight(x, g, stride, padding, kernel):
+    """The transpose of `conv2d`, as a linear map of w: x, g (N, F, OH, OW) -> (F, C, *kernel)."""
+    patches = _patches(x, kernel, stride, padding)[:, :, : g.shape[2], : g.shape[3]]
+    return np.tensordot(g, patches, ((0, 2, 3), (0, 2, 3)))
+
+
+def pixel_shuffle(x, r):
+    """y[n, c, h r + i, w r + j] = x[n, c r² + i r + j, h, w]: (N, C r², H, W) -> (N, C, Hr, Wr)."""
+    N, C, H, W = x.shape
+    parts = x.reshape(N, C // r**2, r, r, H, W).transpose(0, 1, 4, 2, 5, 3)
+    return parts.reshape(N, C // r**2, H * r, W * r)
+
+
+def pixel_unshuffle(x, r):
+    """The inverse of pixel_shuffle: (N, C, Hr, Wr) -> (N, C r², H, W)."""
+    N, C, H, W = x.shape
+    parts = x.reshape(N, C, H // r, r, W // r, r).transpose(0, 1, 3, 5, 2, 4)
+    return parts.reshape(N, C * r**2, H // r, W // r)
+
+
+def argmax_windows(x, kernel, stride, padding):
+    """Where the first maximum under each window is: (N, C, H, W) -> (N, C, OH, OW), in 0 … H W − 1.
+
+    NaN counts as a maximum. What padding adds does not: padding must not fill a whole window.
+    """
+    H, W = x.shape[2:]
+    pads = (0, 0), (0, 0), *((p, p) for p in padding)
+    arrays = (
+        np.pad(x.real, pads, constant_values=-np.inf),
+        np.pad(np.arange(H * W).reshape(1, 1, H, W), pads, constant_values=-1),
+    )
+    patches = (_patches(array, kernel, stride, (0, 0)) for array in arrays)
+    values, numbers = (patch.reshape(*patch.shape[:4], math.prod(kernel)) for patch in patches)
+    top = values.max(axis=-1, keepdims=True)
+    first = ((values == top) | np.isnan(values)) & (numbers >= 0)
+    where = first.argmax(axis=-1)[..., None]
+    return np.take_along_axis(np.broadcast_to(numbers, values.shape), where, -1)[..., 0]
+
+
+def moments(x):
+    """Mean and biased variance of each channel: (N, C, L) -> (C,), (C,)."""
+    mean = x.mean(axis=(0, 2))
+    return mean, np.square(x - mean[:, None]).mean(axis=(0, 2))
+
+
+def normalize_pull(g, x, mean, r):
+    """r (g − ⟨g⟩ − x̂ ⟨g x̂⟩) with x̂ = r (x − mean): g, x (N, C, L), mean, r (C,) -> (N, C, L).
+
+    ⟨·⟩ is a channel's mean. With r = 1 / √(σ² + ε) it is the gradient through x̂ (Ioffe & Szegedy
+    2015, section 3), both statistics included.
+    """
+    y = r[:, None] * (x - mean[:, None])
+    along = (g * y).mean(axis=(0, 2))[:, None]
+    return r[:, None] * (g - g.mean(axis=(0, 2))[:, None] - y * along)
 
 
 def adam_step(p, g, m, v, lr, beta1, beta2, eps, step):

@@ -5,22 +5,32 @@ on to operand a. Elementwise operations broadcast as NumPy does.
 """
 
 # isort: off
+from minigrad.ops.conv import (
+    avg_pool2d, conv2d, conv_transpose2d, convolution, convolution_transpose, convolution_weight,
+    max_pool2d, pixel_shuffle, pixel_unshuffle,
+)  # fmt: skip
 from minigrad.ops.elementwise import (
-    abs, add, clip, divide, elu, elu_pull, exp, expm1, itakura_saito, leaky_relu, log, log1p,
-    logsigmoid, maximum, minimum, multiply, negative, power, relu, select, sigmoid, softplus, sqrt,
-    subtract, tanh, to, where,
+    abs, add, clip, divide, elu, elu_pull, exp, expm1, itakura_saito, leaky_relu, leaky_relu_pull,
+    log, log1p, logsigmoid, maximum, minimum, multiply, negative, power, relu, select, sigmoid,
+    softplus, sqrt, subtract, tanh, to, where,
 )  # fmt: skip
 from minigrad.ops.linalg import bmm, linear, matmul
-from minigrad.ops.reduce import log_bernoulli, log_softmax, logsumexp, max, mean, sum
+from minigrad.ops.normalize import batch_norm, batch_norm_pull
+from minigrad.ops.reduce import (
+    cross_entropy, log_bernoulli, log_softmax, logsumexp, max, mean, sum,
+)  # fmt: skip
 from minigrad.ops.shape import (
     broadcast_to, concatenate, getitem, reshape, scatter_add, split, stack, transpose,
 )  # fmt: skip
 # isort: on
 
 __all__ = [
-    "abs", "add", "bmm", "broadcast_to", "clip", "concatenate", "divide", "elu", "elu_pull", "exp",
-    "expm1", "getitem", "itakura_saito", "leaky_relu", "linear", "log", "log1p", "log_bernoulli",
-    "log_softmax", "logsigmoid", "logsumexp", "matmul", "max", "maximum", "mean", "minimum",
-    "multiply", "negative", "power", "relu", "reshape", "scatter_add", "select", "sigmoid",
-    "softplus", "split", "sqrt", "stack", "subtract", "sum", "tanh", "to", "transpose", "where",
+    "abs", "add", "avg_pool2d", "batch_norm", "batch_norm_pull", "bmm", "broadcast_to", "clip",
+    "concatenate", "conv2d", "conv_transpose2d", "convolution", "convolution_transpose",
+    "convolution_weight", "cross_entropy", "divide", "elu", "elu_pull", "exp", "expm1", "getitem",
+    "itakura_saito", "leaky_relu", "leaky_relu_pull", "linear", "log", "log1p", "log_bernoulli",
+    "log_softmax", "logsigmoid", "logsumexp", "matmul", "max", "max_pool2d", "maximum", "mean",
+    "minimum", "multiply", "negative", "pixel_shuffle", "pixel_unshuffle", "power", "relu",
+    "reshape", "scatter_add", "select", "sigmoid", "softplus", "split", "sqrt", "stack",
+    "subtract", "sum", "tanh", "to", "transpose", "where",
 ]  # fmt: skip

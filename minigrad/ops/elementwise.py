@@ -165,17 +165,25 @@ def tanh(a):
 @primitive
 def relu(a):
     """y = max(a, 0).   VJP: ā = g where a > 0, else 0"""
-    return np.maximum(a._array, 0), lambda g, y: where(a._array > 0, g, 0)
+    return np.maximum(a._array, 0), lambda g, y: leaky_relu_pull(g, a, negative_slope=0)
 
 
 @primitive
 def leaky_relu(a, *, negative_slope=0.01):
     """y = a where a > 0, else s a, with s = negative_slope.   VJP: ā = g where a > 0, else s g"""
     s = float(negative_slope)
-    return (
-        np.where(a._array > 0, a._array, s * a._array),
-        lambda g, y: where(a._array > 0, g, s * g),
-    )
+    return kernels.leaky_relu(a._array, s), lambda g, y: leaky_relu_pull(g, a, negative_slope=s)
+
+
+@primitive
+def leaky_relu_pull(g, a, *, negative_slope):
+    """h = g where a > 0, else s g, with s = negative_slope: leaky_relu's pull.
+
+    VJP, for the cotangent c of h: ḡ = leaky_relu_pull(c, a), ā = 0
+    """
+    s = negative_slope
+    h = kernels.leaky_relu_pull(g._array, a._array, s)
+    return h, lambda c, h: leaky_relu_pull(c, a, negative_slope=s), None
 
 
 @primitive
@@ -262,7 +270,8 @@ def select(a, b, *, condition):
             f"where: the condition's shape {condition.shape} and the values' shapes {a.shape} and "
             f"{b.shape} don't fit each other"
         ) from None
-    return (        np.where(condition, a._array, b._array),
+    return (
+        np.where(condition, a._array, b._array),
         lambda g, y: select(g, 0, condition=condition),
         lambda g, y: select(0, g, condition=condition),
     )

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from minigrad import kernels
 from minigrad.engine import composite, primitive
 from minigrad.ops.elementwise import exp, sigmoid, where
-from minigrad.ops.shape import broadcast_to, reshape
+from minigrad.ops.shape import broadcast_to, getitem, reshape
 
 
 def _axes(x, axis):
@@ -32,15 +32,21 @@ def _result_shape(kept, axes, keepdims):
     return kept if keepdims else tuple(n for i, n in enumerate(kept) if i not in axes)
 
 
-def _middle(array, axes):
-    """The array as (A, N, B) with the reduced axes merged into N; copied only if they are apart."""
-    first = axes[0] if axes else 0
-    if axes != tuple(range(first, first + len(axes))):
-        rest = [i for i in range(array.ndim) if i not in axes]
-        array, first = array.transpose(*rest, *axes), len(rest)
-    last = first + len(axes)
-    sizes = array.shape[:first], array.shape[first:last], array.shape[last:]
-    return array.reshape([math.prod(size) for size in sizes])
+def _sum(array, axes):
+    """The sum over the sorted axes, with size 1 in their place; no element is moved for it.
+
+    Axes side by side are summed at once, as the middle one of three; then those further left.
+    """
+    if not axes:
+        return array.copy()
+    first = last = axes[-1]
+    while first - 1 in axes:
+        first -= 1
+    sizes = array.shape[:first], array.shape[first : last + 1], array.shape[last + 1 :]
+    y = kernels.sum_middle(array.reshape([math.prod(size) for size in sizes]))
+    y = y.reshape(*sizes[0], *(1,) * (last + 1 - first), *sizes[2])
+    rest = [i for i in axes if i < first]
+    return _sum(y, rest) if rest else y
 
 
 @primitive
@@ -48,7 +54,7 @@ def sum(x, *, axis=None, keepdims=False):
     """y = Σ x over the axes.   VJP: x̄ = g, repeated along them"""
     axes = _axes(x, axis)
     shape, kept = x.shape, _kept(x, axes)
-    y = kernels.sum_middle(_middle(x._array, tuple(sorted(axes))))
+    y = _sum(x._array, sorted(axes))
     return y.reshape(_result_shape(kept, axes, keepdims)), lambda g, y: _spread(g, kept, shape)
 
 
@@ -99,6 +105,33 @@ def logsumexp(x, *, axis, keepdims=False):
 def log_softmax(x, *, axis):
     """y = x − log Σ eˣ over the axis: log-probabilities from logits."""
     return x - logsumexp(x, axis=axis, keepdims=True)
+
+
+@composite
+def cross_entropy(logits, labels):
+    """y = −1/N ∑ log softmax(logits)ₙ at labelₙ:  logits (N, C), labels (N,) of 0 … C − 1 -> ().
+
+    Raises ValueError for other shapes, TypeError for labels that are not whole numbers.
+
+    >>> from minigrad import Tensor
+    >>> cross_entropy(Tensor([[0.0, 0.0], [0.0, 100.0]]), [0, 1])  # (log 2 + 0) / 2
+    Tensor(0.3465736)
+    """
+    labels = np.array(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"cross_entropy: logits {logits.shape} and labels {labels.shape}; they must be (N, C) "
+            "and (N,)"
+        )
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: the labels are {labels.dtype}; they must be whole numbers")
+    classes = logits.shape[1]
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"cross_entropy: labels from {labels.min()} to {labels.max()} for {classes} classes; "
+            f"they must be from 0 to {classes - 1}"
+        )
+    return -mean(getitem(log_softmax(logits, axis=1), index=(np.arange(len(labels)), labels)))
 
 
 @primitive
