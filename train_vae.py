@@ -1,30 +1,18 @@
 """Train the variational autoencoder on MNIST by the homework's protocol: `python train_vae.py`."""
 
-import json
-import os
 import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from minigrad import Tensor, data, no_grad, ops, optim, random
 from minigrad.batches import Batches
-from minigrad.checkpoint import load, replacing, save
+from minigrad.checkpoint import load, save
 from minigrad.distributions import gaussian_parameters
-from models.report import print_table, save_curves, save_grid, save_scatter, together
-from models.run import (
-    Abort,
-    Interrupted,
-    Parser,
-    Run,
-    checkpoint_path,
-    clean_exit,
-    positive,
-    whole,
-)
+from models.report import save_curves, save_grid, save_scatter
+from models.run import Abort, Parser, clean_exit, whole
+from models.training import Training, add_run_options, open_run, repeat
 from models.vae import VAE
 
 # The homework's test subset: for each digit, which of its test images, counted in file order.
@@ -53,14 +41,10 @@ def parse(arguments=None):
     parser.add_option("iter_max", type=whole(1), default=20_000, help="iterations (%(default)s)")
     parser.add_option("iter_save", type=whole(1), default=10_000, help="save every … (%(default)s)")
     parser.add_option("run", type=whole(0), default=0, help="the first run's number (%(default)s)")
-    parser.add_option("runs", type=whole(1), default=1, help="how many runs (%(default)s)")
-    parser.add_option("jobs", type=whole(1), default=1, help="runs side by side (%(default)s)")
     parser.add_option("seed", type=whole(0), help="of the first run (default: its number)")
-    parser.add_option("lr", type=positive, default=1e-3, help="Adam's step size (%(default)s)")
     parser.add_option("batch_size", type=whole(1), default=100, help="images (%(default)s)")
     parser.add_option("out", type=Path, default=Path("runs"), help="results go here (%(default)s)")
-    parser.add_option("data_dir", type=Path, help="where MNIST lies (default: found or fetched)")
-    parser.add_option("resume", action="store_true", help="go on from the run's last checkpoint")
+    add_run_options(parser)
     options = parser.parse_args(arguments)
     if options.resume and options.train == 0:
         parser.error("--resume goes with training; --train 0 loads the weights that it saved")
@@ -105,76 +89,38 @@ def evaluate_all(vae, dataset, subset, iwae):
     return results
 
 
-class Training:
-    """What a checkpoint holds: the model, Adam, the place in the epoch, the random numbers."""
+def make_training(vae, images, options):
+    """The homework's step, with all that it changes. Each image is binarised at every use."""
+    adam = optim.Adam(vae.parameters(), lr=options.lr)
+    batches = Batches(len(images), options.batch_size)
 
-    def __init__(self, vae, images, options):
-        self.vae = vae
-        self.adam = optim.Adam(vae.parameters(), lr=options.lr)
-        self.batches = Batches(len(images), options.batch_size)
-        self.iteration = 0
-        self.recent: list[list[float]] = []  # the bounds since the last line of metrics
-
-    def state(self):
-        parts = {
-            "model": self.vae.state_dict(),
-            "adam": self.adam.state_dict(),
-            "batches": self.batches.state_dict(),
-            "random": random.get_state(),
-            "recent": {"bounds": np.array(self.recent).reshape(-1, 3)},
-        }
-        return {f"{part}.{k}": array for part, state in parts.items() for k, array in state.items()}
-
-    def restore(self, run):
-        """Go on from the run's checkpoint. Raises Abort if that is of another architecture."""
-        parts: dict[str, dict[str, np.ndarray]] = {}
-        for name, array in run.state.items():
-            part, _, rest = name.partition(".")
-            parts.setdefault(part, {})[rest] = array
-        try:
-            self.vae.load_state_dict(parts["model"])
-            self.adam.load_state_dict(parts["adam"])
-        except ValueError as error:
-            raise Abort(f"{run.checkpoint} is of another model: {error}") from None
-        self.batches.load_state_dict(parts["batches"])
-        random.set_state(parts["random"])
-        self.recent = parts["recent"]["bounds"].tolist()
-        self.iteration = run.iteration
-
-
-def train(training, images, run, options, subset):
-    """The homework's loop. Each image is binarised afresh every time it is used."""
-    vae, adam, batches = training.vae, training.adam, training.batches
-    steps = range(training.iteration + 1, options.iter_max + 1)
-    bar = tqdm(
-        steps, unit="it", mininterval=0.5, initial=training.iteration, total=options.iter_max,
-        disable=options.jobs > 1,
-    )  # fmt: skip
-    for iteration in bar:
+    def step():
         x = Tensor(random.bernoulli(pixels(images[next(batches)])))
         bounds = vae.negative_elbo_bound(x)
         adam.zero_grad()
         bounds[0].backward()
         adam.step()
-        training.iteration = iteration
-        training.recent.append([v.item() for v in bounds])
-        last = iteration == options.iter_max
-        if iteration % 100 == 0 or last:
-            nelbo, kl, rec = np.mean(training.recent, axis=0)
-            line = {"iteration": iteration, "nelbo": nelbo, "kl": kl, "rec": rec}
-            if iteration % 1000 == 0 or last:
-                ten = evaluate(vae.negative_elbo_bound, [lambda: subset] * 10)
-                line["subset_nelbo"] = ten["nelbo"]
-            run.record(**line)
-            training.recent.clear()
-            bar.set_postfix_str(f"nelbo {nelbo:.2f}  kl {kl:.2f}  rec {rec:.2f}")
-        if iteration % options.iter_save == 0 or last:
+        return dict(zip(("nelbo", "kl", "rec"), (v.item() for v in bounds), strict=True))
+
+    return Training(step, model=vae, adam=adam, batches=batches)
+
+
+def train(training, vae, run, options, subset):
+    """The homework's loop, with the subset's bound now and then."""
+
+    def also(iteration):
+        if iteration % 1000 and iteration < options.iter_max:
+            return {}
+        return {"subset_nelbo": evaluate(vae.negative_elbo_bound, [lambda: subset] * 10)["nelbo"]}
+
+    def after(iteration):
+        if iteration % options.iter_save == 0 or iteration == options.iter_max:
             save(weights_path(run.folder, iteration), vae.state_dict(), **run.settings)
-        if iteration % options.iter_save == 0 or last or run.signal:
-            run.save_checkpoint(training.state(), iteration)
-        if run.signal:
-            bar.close()
-            raise Interrupted(run.signal, run.folder)
+
+    training.go_on(
+        run, options.iter_max, record=100, save=options.iter_save, also=also, after=after,
+        hidden=options.jobs > 1,
+    )  # fmt: skip
 
 
 def weights_path(folder, iteration):
@@ -220,27 +166,19 @@ def train_and_evaluate(options, number):
     if options.batch_size > len(images):
         raise Abort(f"--batch_size {options.batch_size}: it must be from 1 to {len(images)}")
     random.seed(seed)
-    training = Training(VAE(options.z), images, options)
-    folder = run_folder(options, number)
-    # Of several runs, those that were not reached before start now.
-    resume = options.resume and (options.runs == 1 or checkpoint_path(folder).exists())
-    run = Run(folder, settings, resume)
-    if resume:
-        training.restore(run)
-    if training.iteration > options.iter_max:
-        raise Abort(
-            f"--iter_max {options.iter_max}: {folder} is at iteration {training.iteration} already"
-        )
+    vae = VAE(options.z)
+    training = make_training(vae, images, options)
+    run = open_run(options, run_folder(options, number), settings, training, options.iter_max)
     with run.under_way():
-        train(training, images, run, options, subset)
+        train(training, vae, run, options, subset)
     summary = settings | {
         "iterations": options.iter_max,
-        "parameters": sum(p.size for p in training.vae.parameters()),
+        "parameters": sum(p.size for p in vae.parameters()),
         "seconds": run.seconds,
-        "results": evaluate_all(training.vae, dataset, subset, iwae=options.train == 2),
+        "results": evaluate_all(vae, dataset, subset, iwae=options.train == 2),
     }
     run.save_json("summary.json", summary)
-    draw(training.vae, run, dataset, subset)
+    draw(vae, run, dataset, subset)
     if options.jobs > 1:
         print(f"run {number}: {summary['seconds']:.0f} s", file=sys.stderr)
     return summary
@@ -262,21 +200,12 @@ def evaluate_saved(options, number):
 def main(arguments=None):
     options = parse(arguments)
     with clean_exit():
-        if options.jobs > 1:  # each process shall have its share of the cores, and no more
-            share = max(1, (os.cpu_count() or 1) // options.jobs)
-            os.environ.setdefault("NUMBA_NUM_THREADS", str(share))
+        task = train_and_evaluate if options.train else evaluate_saved
         numbers = range(options.run, options.run + options.runs)
-        task = delayed(evaluate_saved if options.train == 0 else train_and_evaluate)
-        summaries = Parallel(n_jobs=options.jobs)(task(options, number) for number in numbers)
-        table = together([summary["results"] for summary in summaries])
-        if options.train and options.runs > 1:
-            path = options.out / f"vae-z{options.z}-summary.json"
-            with replacing(path) as temporary:
-                content = {"runs": summaries, "together": table}
-                temporary.write_text(json.dumps(content, indent=2) + "\n")
-        print_table(table)
+        save_as = options.out / f"vae-z{options.z}-summary.json" if options.train else None
+        repeat(task, options, numbers, "nats", save_as)
         if options.train:
-            print(f"pictures, curves and weights are in {run_folder(options, numbers[0])}")
+            print(f"pictures, curves and weights are in {run_folder(options, options.run)}")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def main():
         if options.resume or options.jobs > 1:
             raise Abort("the PyTorch baseline has no --resume and no --jobs")
         numbers = range(options.run, options.run + options.runs)
-        print_table(together([run(options, number)["results"] for number in numbers]))
+        print_table(together([run(options, number)["results"] for number in numbers]), "nats")
 
 
 if __name__ == "__main__":

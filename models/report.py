@@ -9,11 +9,12 @@ from minigrad.checkpoint import replacing
 
 
 def save_grid(path, images, columns):
-    """A PNG of images (N, H, W) with values from 0 to 1, row by row, 2 pixels apart."""
-    from matplotlib.image import imsave  # only now: importing it takes longer than a start
+    """A PNG of images (N, H, W) with values from 0 to 1, row by row, 2 pixels apart, in 8 bits."""
+    from PIL import Image  # only now: what is drawn with is imported when something is drawn
 
+    pixels = np.round(255 * grid(images, columns)).astype(np.uint8)
     with replacing(path) as temporary:
-        imsave(temporary, grid(images, columns), cmap="gray", vmin=0, vmax=1, format="png")
+        Image.fromarray(pixels).save(temporary, format="PNG")
 
 
 def grid(images, columns, padding=2):
@@ -27,13 +28,25 @@ def grid(images, columns, padding=2):
     return np.pad(image, ((0, padding), (0, padding)))
 
 
-def save_curves(path, metrics, curves, x="iteration", ylabel="nats"):
-    """A PNG of {label: key}: the values under each key of the metrics against those under x."""
+def save_animation(path, pictures, milliseconds=200):
+    """A GIF that shows the pictures, files, one after another, again and again."""
+    from PIL import Image
+
+    frames = [Image.open(picture) for picture in pictures]
+    if frames:
+        with replacing(path) as temporary:
+            first, *others = frames
+            first.save(temporary, format="GIF", save_all=True, append_images=others, loop=0,
+                       duration=milliseconds)  # fmt: skip
+
+
+def save_curves(path, metrics, curves, ylabel="nats"):
+    """A PNG of {label: key}: the values under each key of the metrics against the iteration."""
     with _figure(path, (7, 4)) as axes:
         for label, key in curves.items():
-            points = [(line[x], line[key]) for line in metrics if key in line]
+            points = [(line["iteration"], line[key]) for line in metrics if key in line]
             axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
-        axes.set(xlabel=x, ylabel=ylabel)
+        axes.set(xlabel="iteration", ylabel=ylabel)
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
 
@@ -79,13 +92,17 @@ def together(results):
     }
 
 
-def print_table(table):
-    """What `together` gives, a line for each set of images, in nats."""
+LABELS = {"nelbo": "NELBO", "kl": "KL"}  # others stand as they are
+
+
+def print_table(table, unit):
+    """What `together` gives, a line for each thing that was measured. unit: of the numbers."""
 
     def cell(value):
         error = value["standard_error"]
         return f"{value['mean']:.2f}" + (f" ± {error:.2f}" if error is not None else "")
 
-    print(f"{'nats':18}{'NELBO':>16}{'KL':>16}{'rec':>16}")
+    names = next(iter(table.values()))
+    print(f"{unit:18}" + "".join(f"{LABELS.get(name, name):>16}" for name in names))
     for what, row in table.items():
         print(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))

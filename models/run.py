@@ -16,8 +16,9 @@ from minigrad.data import DataError
 
 try:
     import fcntl
+    import resource
 except ImportError:  # Windows: no locks, so two processes in one folder go unnoticed there
-    fcntl = None  # type: ignore[assignment]
+    fcntl = resource = None  # type: ignore[assignment]
 
 
 class Abort(Exception):
@@ -81,6 +82,14 @@ def clean_exit():
 
 class Interrupted(Exception):
     """A signal asked the run to end, and its state is saved. Holds the signal's number."""
+
+
+def peak_memory():
+    """The most memory that this process has had in use so far, in megabytes; None on Windows."""
+    if resource is None:
+        return None
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kilobytes / (1024 if sys.platform != "darwin" else 1024**2))
 
 
 def checkpoint_path(folder):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.test_resume import RUN, everything, killed_and_resumed, undisturbed
+from tests.test_resume import RUN, SHORT, everything, killed_and_resumed, undisturbed
 
 __all__ = ["undisturbed"]  # the fixture
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_twenty_kills(seed, undisturbed, tmp_path):
-    killed_and_resumed(tmp_path, kills=20, seed=seed)
+    killed_and_resumed(tmp_path / RUN, 20, seed, *SHORT, "--out", tmp_path)
     assert everything(tmp_path / RUN) == everything(undisturbed / RUN)

@@ -16,14 +16,15 @@ import pytest
 from minigrad.checkpoint import load
 from models.run import Abort, Run
 
-SCRIPT = Path(__file__).parent.parent / "train_vae.py"
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "train_vae.py"
 RUN = "vae-z10-run0"
 SHORT = ("--iter_max", 130, "--iter_save", 9)
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
 
-def start(*arguments, **settings):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+def start(*arguments, script=SCRIPT, **settings):
+    command = [sys.executable, str(script), *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, **pipes, **settings)
 
@@ -40,7 +41,8 @@ def run(*arguments, **settings):
 
 def without_times(value):
     if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if k != "seconds"}
+        left_out = ("seconds", "peak_megabytes")
+        return {k: without_times(v) for k, v in value.items() if k not in left_out}
     return value
 
 
@@ -56,7 +58,7 @@ def everything(folder):
             found[path.name] = [without_times(json.loads(line)) for line in lines]
         elif path.suffix == ".json":
             found[path.name] = without_times(json.loads(path.read_text()))
-        elif path.suffix == ".png":
+        elif path.suffix in (".png", ".gif"):
             found[path.name] = path.read_bytes()
     return found
 
@@ -91,27 +93,27 @@ def test_a_signal_saves_and_says_how_to_resume(number, undisturbed, tmp_path):
     assert everything(tmp_path / RUN) == everything(undisturbed / RUN)
 
 
-def killed_and_resumed(out, kills, seed):
-    """A run that SIGKILL meets `kills` times, at random moments, and that is then carried to the
-    end. After each kill, whatever checkpoint is there can be read."""
+def killed_and_resumed(folder, kills, seed, *arguments, longest=2.5, **settings):
+    """The run in `folder` that SIGKILL meets `kills` times, at random moments up to so many seconds
+    from its start, and that is then carried to the end. After each kill, whatever is there can be
+    read."""
     generator = random.Random(seed)
+    checkpoint = folder / "checkpoint.safetensors"
     for _ in range(kills):
-        checkpoint = out / RUN / "checkpoint.safetensors"
-        process = start(*SHORT, "--out", out, *["--resume"] * checkpoint.exists())
-        time.sleep(generator.uniform(0.3, 2.5))
+        process = start(*arguments, *["--resume"] * checkpoint.exists(), **settings)
+        time.sleep(generator.uniform(0.3, longest))
         process.kill()
         process.communicate()
-        for path in (out / RUN).glob("[!.]*.safetensors"):
+        for path in folder.glob("[!.]*.safetensors"):
             load(path)
-    resume = ["--resume"] * (out / RUN / "checkpoint.safetensors").exists()
-    code, output = run(*SHORT, "--out", out, *resume)
+    code, output = run(*arguments, *["--resume"] * checkpoint.exists(), **settings)
     assert code == 0, output
 
 
 @posix
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(undisturbed, tmp_path):
     """`make test-kills` does it 200 times."""
-    killed_and_resumed(tmp_path, kills=3, seed=0)
+    killed_and_resumed(tmp_path / RUN, 3, 0, *SHORT, "--out", tmp_path)
     assert everything(tmp_path / RUN) == everything(undisturbed / RUN)
 
 

@@ -245,11 +245,12 @@ def train(images, subset, folder, seed, *arguments, model=VAE):
     """train_vae.train by the handout's settings -> the VAE and the lines of metrics."""
     random.seed(seed)
     options = train_vae.parse(arguments)
-    training = train_vae.Training(model(), images, options)
+    vae = model()
+    training = train_vae.make_training(vae, images, options)
     folder.mkdir()
     run = MagicMock(folder=folder, settings={}, signal=0)  # a Run that keeps its lines in memory
-    train_vae.train(training, images, run, options, subset)
-    return training.vae, [call.kwargs for call in run.record.call_args_list]
+    train_vae.train(training, vae, run, options, subset)
+    return vae, [call.kwargs for call in run.record.call_args_list]
 
 
 def test_the_same_seed_gives_the_same_bits(mnist, subset, tmp_path):
