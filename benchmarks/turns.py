@@ -6,20 +6,59 @@ works when it is told to, and waits while the others work; the rounds go round. 
 each peer's median over all rounds, and ratios of medians of the same run.
 """
 
+import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+from models.run import peak_memory
 
 # Settings of other people's thread pools and BLAS: a benchmark starts without any.
 NOISE = ("OPENBLAS", "OMP_", "MKL_", "NUMBA_", "GOTO_", "KMP_", "VECLIB_", "BLIS_", "MINIGRAD_")
 
 
+def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
+    """The command line of a benchmark. peers: {name: a function that makes a step}.
+
+    flop and adam_bytes: what a step must at least compute, and what Adam must read and write.
+    """
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--worker", choices=peers, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=rounds, help="turns each (%(default)s)")
+    parser.add_argument("--steps", type=int, default=steps, help="steps a turn (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
+    options = parser.parse_args()
+    if options.worker:
+        return work(peers[options.worker]())
+
+    from benchmarks import machine
+
+    commands = {name: [sys.executable, "-m", module, "--worker", name] for name in peers}
+    times, memory = take_turns(commands, reference, options.steps, options.rounds)
+    peak, bandwidth = machine.flops(), machine.bandwidth()
+    floors = {
+        f"floor: {flop / 1e6:.1f} MFLOP at {peak / 1e9:.0f} GFLOP/s": flop / peak,
+        f"floor: Adam's {adam_bytes / 1e6:.1f} MB at {bandwidth / 1e9:.0f} GB/s": (
+            adam_bytes / bandwidth
+        ),
+    }
+    print(f"{title}, on {machine.describe()}:\n")
+    print_table(table(times, memory, floors, reference), reference)
+    options.out.mkdir(parents=True, exist_ok=True)
+    name = module.rpartition(".")[2]
+    result = {"machine": machine.describe(), "seconds": times, "megabytes": memory}
+    (options.out / f"{name}.json").write_text(json.dumps(result | {"floors": floors}))
+    picture(times, floors, options.out / f"{name}.png")
+
+
 def work(step, warmup=20):
-    """In a peer's process: for each line n on standard input, time n steps and print them."""
+    """In a peer's process: for each line n on standard input, time n steps and print them, and the
+    most memory that the process has had in use."""
     for _ in range(warmup):
         step()
     print("ready", flush=True)
@@ -29,11 +68,12 @@ def work(step, warmup=20):
             start = time.perf_counter()
             step()
             times.append(time.perf_counter() - start)
-        print(json.dumps(times), flush=True)
+        print(json.dumps([times, peak_memory()]), flush=True)
 
 
 def take_turns(commands, reference, steps, rounds):
-    """{name: [seconds, …]} of every step of every peer; a peer that cannot start is left out."""
+    """{name: [seconds, …]} of every step of every peer, and {name: megabytes}, the most memory it
+    has had in use. A peer that cannot start is left out."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
     peers: dict[str, Any] = {}
     for name, command in commands.items():
@@ -48,31 +88,35 @@ def take_turns(commands, reference, steps, rounds):
     if reference not in peers:
         sys.exit(f"{reference}, the reference, is missing; `make bench` installs PyTorch")
     times: dict[str, list[float]] = {name: [] for name in peers}
+    memory: dict[str, int] = {}
     for _ in range(rounds):
         for name, peer in peers.items():
             time.sleep(0.3)  # until the threads of the peer before have gone to sleep
             peer.stdin.write(f"{steps}\n")
             peer.stdin.flush()
-            times[name] += json.loads(peer.stdout.readline())
+            seconds, memory[name] = json.loads(peer.stdout.readline())
+            times[name] += seconds
     for peer in peers.values():
         peer.communicate()
-    return times
+    return times, memory
 
 
-def table(times, floors, reference):
-    """Rows of (name, median ms, quartiles, ratio to the reference's median), floors last."""
+def table(times, memory, floors, reference):
+    """Rows of (name, median ms, quartiles, ratio to the reference's median, MB), floors last."""
     rows = []
     base = statistics.median(times[reference])
     for name, values in times.items():
         low, middle, high = statistics.quantiles(values, n=4)
-        rows.append((name, 1e3 * middle, f"{1e3 * low:.2f} … {1e3 * high:.2f}", middle / base))
-    return rows + [(name, 1e3 * floor, "", floor / base) for name, floor in floors.items()]
+        quartiles = f"{1e3 * low:.2f} … {1e3 * high:.2f}"
+        rows.append((name, 1e3 * middle, quartiles, middle / base, memory[name]))
+    return rows + [(name, 1e3 * floor, "", floor / base, "") for name, floor in floors.items()]
 
 
 def print_table(rows, reference):
-    print(f"| | median, ms | quartiles, ms | ratio to {reference} |\n|---|---|---|---|")
-    for name, median, quartiles, ratio in rows:
-        print(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} |")
+    print(f"| | median, ms | quartiles, ms | ratio to {reference} | peak memory, MB |")
+    print("|---|---|---|---|---|")
+    for name, median, quartiles, ratio, megabytes in rows:
+        print(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} | {megabytes} |")
 
 
 def picture(times, floors, path):

@@ -5,11 +5,6 @@
 A step is all of it: drawing the batch, binarising, forward, backward, Adam.
 """
 
-import argparse
-import json
-import sys
-from pathlib import Path
-
 import numpy as np
 
 from benchmarks import turns
@@ -92,38 +87,9 @@ PEERS = {
     "PyTorch compiled, fused Adam": lambda: pytorch_step(fused=True, compiled=True),
     "minigrad": minigrad_step,
 }
-REFERENCE = "PyTorch eager"
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--worker", choices=PEERS, help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=8, help="turns each (%(default)s)")
-    parser.add_argument("--steps", type=int, default=150, help="steps a turn (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
-    options = parser.parse_args()
-    if options.worker:
-        return turns.work(PEERS[options.worker]())
-
-    from benchmarks import machine
-
-    commands = {n: [sys.executable, "-m", "benchmarks.vae_step", "--worker", n] for n in PEERS}
-    times = turns.take_turns(commands, REFERENCE, options.steps, options.rounds)
-    peak, bandwidth = machine.flops(), machine.bandwidth()
-    floors = {
-        f"floor: {FLOP / 1e6:.1f} MFLOP at {peak / 1e9:.0f} GFLOP/s": FLOP / peak,
-        f"floor: Adam's {ADAM_BYTES / 1e6:.1f} MB at {bandwidth / 1e9:.0f} GB/s": (
-            ADAM_BYTES / bandwidth
-        ),
-    }
-    rows = turns.table(times, floors, REFERENCE)
-    print(f"VAE training step, batch 100, on {machine.describe()}:\n")
-    turns.print_table(rows, REFERENCE)
-    options.out.mkdir(parents=True, exist_ok=True)
-    result = {"machine": machine.describe(), "seconds": times, "floors": floors}
-    (options.out / "vae_step.json").write_text(json.dumps(result))
-    turns.picture(times, floors, options.out / "vae_step.png")
-
 
 if __name__ == "__main__":
-    main()
+    turns.main(
+        "benchmarks.vae_step", "VAE training step, batch 100", PEERS, "PyTorch eager", FLOP,
+        ADAM_BYTES, steps=150, rounds=8,
+    )  # fmt: skip

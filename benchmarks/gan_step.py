@@ -1,0 +1,87 @@
+"""One training step of the GAN's convolutional pair, batch 64: minigrad beside PyTorch.
+
+    python -m benchmarks.gan_step          # about three minutes; needs PyTorch
+
+A step is all of it: drawing the batch, both forwards of G, both losses, both backwards and Adams.
+PyTorch computes no gradient for G in D's half and, with D frozen, none for D in G's half.
+"""
+
+import numpy as np
+
+from benchmarks import turns
+
+# Multiply-adds for each image in a forward pass: places × kernel × channels, or in × out.
+G_LAYERS = [64 * 512, 512 * 3136, 196 * 9 * 16 * 32, 784 * 9 * 8]
+D_LAYERS = [196 * 16 * 32, 49 * 16 * 32 * 64, 3136 * 512, 512]
+
+
+def flop(layers, weights, inputs):
+    """Of a forward pass over 64 images, with the gradients of all weights or of all inputs."""
+    return 2 * 64 * sum(layers) * (1 + weights + inputs)
+
+
+# D's half: G forward; D twice, forward and both gradients, but not that of its images. G's half:
+# both forward; through D the gradients of inputs only; in G both, but not that of its latents.
+FLOP = (
+    flop(G_LAYERS, 0, 0) + 2 * (flop(D_LAYERS, 1, 1) - flop(D_LAYERS[:1], 0, 0))
+    + flop(D_LAYERS, 0, 1) + flop(G_LAYERS, 1, 1) - flop(G_LAYERS[:1], 0, 0)
+)  # fmt: skip
+ADAM_BYTES = 7 * 4 * (1_654_121 + 1_640_033)
+BETAS = (0.5, 0.999)
+
+
+def images():
+    return np.random.RandomState(0).randint(0, 256, (60_000, 28, 28)).astype(np.uint8)
+
+
+def minigrad_step():
+    from minigrad import Tensor, optim
+    from minigrad.batches import Batches
+    from models import gan
+
+    data, batches = images(), Batches(60_000, 64, drop_last=True)
+    g, d = (network() for network in gan.NETWORKS["conv"])
+    adam_g, adam_d = (optim.Adam(n.parameters(), lr=1e-3, betas=BETAS) for n in (g, d))
+
+    def step():
+        x = Tensor(gan.scaled(data[next(batches)]))
+        return gan.train_step("nonsaturating", g, d, adam_g, adam_d, x)
+
+    return step
+
+
+def pytorch_step(fused):
+    import torch
+
+    from benchmarks import pytorch_gan as gan
+
+    data = torch.from_numpy(images())
+    g, d = (network() for network in gan.NETWORKS["conv"])
+    adam_g, adam_d = (
+        torch.optim.Adam(n.parameters(), lr=1e-3, betas=BETAS, fused=fused or None) for n in (g, d)
+    )
+
+    def batches():
+        while True:
+            yield from torch.randperm(60_000)[: 937 * 64].split(64)
+
+    rows = batches()
+
+    def step():
+        x = data[next(rows)][:, None] / 127.5 - 1
+        return gan.train_step("nonsaturating", g, d, adam_g, adam_d, x)
+
+    return step
+
+
+PEERS = {
+    "PyTorch eager": lambda: pytorch_step(fused=False),
+    "PyTorch eager, fused Adam": lambda: pytorch_step(fused=True),
+    "minigrad": minigrad_step,
+}
+
+if __name__ == "__main__":
+    turns.main(
+        "benchmarks.gan_step", "GAN training step, convolutional pair, batch 64", PEERS,
+        "PyTorch eager", FLOP, ADAM_BYTES, steps=30, rounds=8,
+    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""The same homework in PyTorch: options, protocol, pictures and names as in train_gan.py.
+
+    python -m benchmarks.pytorch_gan
+
+Only the data, the options and the pictures come from minigrad; every tensor here is PyTorch's.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Z_DIM = 64
+
+
+def conv_generator():
+    return nn.Sequential(
+        nn.Linear(Z_DIM, 512), nn.BatchNorm1d(512), nn.ReLU(),
+        nn.Linear(512, 64 * 7 * 7), nn.BatchNorm1d(64 * 7 * 7), nn.ReLU(),
+        nn.Unflatten(1, (64, 7, 7)),
+        nn.PixelShuffle(2), nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.PixelShuffle(2), nn.Conv2d(8, 1, 3, padding=1),
+    )  # fmt: skip
+
+
+def conv_discriminator():
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
+        nn.Conv2d(32, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
+        nn.Flatten(),
+        nn.Linear(64 * 7 * 7, 512), nn.LeakyReLU(0.1),
+        nn.Linear(512, 1),
+    )  # fmt: skip
+
+
+def mlp_generator():
+    return nn.Sequential(
+        nn.Linear(Z_DIM, 256), nn.BatchNorm1d(256), nn.ReLU(),
+        nn.Linear(256, 512), nn.BatchNorm1d(512), nn.ReLU(),
+        nn.Linear(512, 784), nn.Tanh(),
+        nn.Unflatten(1, (1, 28, 28)),
+    )  # fmt: skip
+
+
+def mlp_discriminator():
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 512), nn.LeakyReLU(0.2),
+        nn.Linear(512, 256), nn.LeakyReLU(0.2),
+        nn.Linear(256, 1),
+    )  # fmt: skip
+
+
+NETWORKS = {
+    "conv": (conv_generator, conv_discriminator),
+    "mlp": (mlp_generator, mlp_discriminator),
+}
+
+
+def normal(shape, dtype):
+    return torch.randn(shape, dtype=dtype)
+
+
+def uniform(shape, dtype):
+    return torch.rand(shape, dtype=dtype)
+
+
+def fake_images(g, x_real):
+    return g(normal((len(x_real), Z_DIM), x_real.dtype))
+
+
+def logits(d, x_real, x_fake):
+    return d(torch.cat([x_real, x_fake])).chunk(2)
+
+
+def discriminator_loss(g, d, x_real):
+    with torch.no_grad():
+        x_fake = fake_images(g, x_real)
+    h_real, h_fake = logits(d, x_real, x_fake)
+    return -F.logsigmoid(h_real).mean() - F.logsigmoid(-h_fake).mean()
+
+
+def critic_loss(g, d, x_real, penalty=10):
+    with torch.no_grad():
+        x_fake = fake_images(g, x_real)
+    share = uniform((len(x_real), 1, 1, 1), x_real.dtype)
+    x = (share * x_real + (1 - share) * x_fake).requires_grad_()
+    (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
+    excess = (slope.square().sum((1, 2, 3)) + 1e-12).sqrt() - 1
+    h_real, h_fake = logits(d, x_real, x_fake)
+    return h_fake.mean() - h_real.mean() + penalty * excess.square().mean()
+
+
+GENERATOR_LOSS = {
+    "nonsaturating": lambda h: -F.logsigmoid(h).mean(),
+    "minimax": lambda h: F.logsigmoid(-h).mean(),
+    "wasserstein_gp": lambda h: -h.mean(),
+}
+
+
+def train_step(loss, g, d, adam_g, adam_d, x_real):
+    """D, then G on the D that has learnt. D is frozen for G's half, which saves its gradients."""
+    d_loss = (critic_loss if loss == "wasserstein_gp" else discriminator_loss)(g, d, x_real)
+    adam_d.zero_grad()
+    d_loss.backward()
+    adam_d.step()
+    d.requires_grad_(False)
+    g_loss = GENERATOR_LOSS[loss](d(fake_images(g, x_real)))
+    adam_g.zero_grad()
+    g_loss.backward()
+    adam_g.step()
+    d.requires_grad_(True)
+    return {"d_loss": d_loss.item(), "g_loss": g_loss.item()}

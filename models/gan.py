@@ -1,0 +1,159 @@
+"""The generative adversarial networks of the homework (Goodfellow et al. 2014), 28 × 28 pixels.
+
+G maps latents z ~ N(0, I) to images, D images to logits h: how much more an image looks like a real
+one than like one of G's, σ(h) being D's probability that it is real. Images are in [−1, 1].
+"""
+
+import numpy as np
+
+from minigrad import Tensor, grad, nn, no_grad, ops, random
+
+Z_DIM = 64
+
+
+def conv_generator():
+    """z (N, 64) -> x (N, 1, 28, 28). 1,654,121 parameters. The homework has no tanh at the end."""
+    return nn.Sequential(
+        nn.Linear(Z_DIM, 512), nn.BatchNorm1d(512), nn.ReLU(),
+        nn.Linear(512, 64 * 7 * 7), nn.BatchNorm1d(64 * 7 * 7), nn.ReLU(),
+        nn.Unflatten(1, (64, 7, 7)),
+        nn.PixelShuffle(2), nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.PixelShuffle(2), nn.Conv2d(8, 1, 3, padding=1),
+    )  # fmt: skip
+
+
+def conv_discriminator():
+    """x (N, 1, 28, 28) -> h (N, 1). 1,640,033 parameters."""
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
+        nn.Conv2d(32, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
+        nn.Flatten(),
+        nn.Linear(64 * 7 * 7, 512), nn.LeakyReLU(0.1),
+        nn.Linear(512, 1),
+    )  # fmt: skip
+
+
+def mlp_generator():
+    """z (N, 64) -> x (N, 1, 28, 28) in [−1, 1]."""
+    return nn.Sequential(
+        nn.Linear(Z_DIM, 256), nn.BatchNorm1d(256), nn.ReLU(),
+        nn.Linear(256, 512), nn.BatchNorm1d(512), nn.ReLU(),
+        nn.Linear(512, 784), nn.Tanh(),
+        nn.Unflatten(1, (1, 28, 28)),
+    )  # fmt: skip
+
+
+def mlp_discriminator():
+    """x (N, 1, 28, 28) -> h (N, 1)."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 512), nn.LeakyReLU(0.2),
+        nn.Linear(512, 256), nn.LeakyReLU(0.2),
+        nn.Linear(256, 1),
+    )  # fmt: skip
+
+
+NETWORKS = {
+    "conv": (conv_generator, conv_discriminator),
+    "mlp": (mlp_generator, mlp_discriminator),
+}
+
+
+# Each loss has two halves, functions of (g, d, x_real). A training step calls D's, lets D learn,
+# and only then calls G's, with fresh latents: G learns from the D that has just learnt.
+
+
+def fake_images(g, x_real):
+    """As many images of G as there are real ones. A fresh z; in training BatchNorm's statistics
+    move, also where no gradient is wanted."""
+    return g(Tensor(random.normal((len(x_real), Z_DIM), x_real.dtype)))
+
+
+def logits(d, x_real, x_fake):
+    """(h_real, h_fake), of one pass over both: D, without BatchNorm, sees each image by itself."""
+    return ops.split(d(ops.concatenate([x_real, x_fake])), 2)
+
+
+def discriminator_loss(g, d, x_real) -> Tensor:
+    """L_D = −⟨log σ(h_real)⟩ − ⟨log(1 − σ(h_fake))⟩, with log(1 − σ(h)) = log σ(−h).
+
+    No gradient goes to G. Always from logits: in float32 log(1 − sigmoid(h)) is −∞ from h ≈ 16.6.
+    """
+    with no_grad():
+        x_fake = fake_images(g, x_real)
+    h_real, h_fake = logits(d, x_real, x_fake)
+    return -ops.logsigmoid(h_real).mean() - ops.logsigmoid(-h_fake).mean()
+
+
+def generator_loss_nonsaturating(g, d, x_real) -> Tensor:
+    """L_G = −⟨log σ(h_fake)⟩: steepest, slope −1 in h, where D is sure that G's images are fake."""
+    return -ops.logsigmoid(d(fake_images(g, x_real))).mean()
+
+
+def generator_loss_minimax(g, d, x_real) -> Tensor:
+    """L_G = ⟨log(1 − σ(h_fake))⟩, −L_D but for what G can't change. See vanishing_gradient.md."""
+    return ops.logsigmoid(-d(fake_images(g, x_real))).mean()
+
+
+def critic_loss(g, d, x_real, penalty=10) -> Tensor:
+    """L_D = ⟨h_fake⟩ − ⟨h_real⟩ + penalty ⟨(‖∂h/∂x‖ − 1)²⟩ at x = α x_real + (1 − α) x_fake, α ~ U.
+
+    Gulrajani et al. 2017, eq. 3: the mean difference of h is Wasserstein's distance if h has slope
+    1 between the two. The penalty is a function of a gradient, and is differentiated again.
+    """
+    with no_grad():
+        x_fake = fake_images(g, x_real)
+    share = random.uniform((len(x_real), *(1,) * (x_real.ndim - 1)), dtype=x_real.dtype)
+    x = Tensor(share * x_real.data + (1 - share) * x_fake.data, requires_grad=True)
+    (slope,) = grad(d(x).sum(), x, create_graph=True)
+    squares = ops.sum(ops.multiply(slope, slope), axis=tuple(range(1, x.ndim)))
+    excess = ops.sqrt(squares + 1e-12) - 1  # 1e-12: √ has no slope at 0, where a dead D would be
+    h_real, h_fake = logits(d, x_real, x_fake)
+    return h_fake.mean() - h_real.mean() + penalty * (excess * excess).mean()
+
+
+def generator_loss_wasserstein(g, d, x_real) -> Tensor:
+    """L_G = −⟨h_fake⟩."""
+    return -d(fake_images(g, x_real)).mean()
+
+
+HALVES = {
+    "nonsaturating": (discriminator_loss, generator_loss_nonsaturating),
+    "minimax": (discriminator_loss, generator_loss_minimax),
+    "wasserstein_gp": (critic_loss, generator_loss_wasserstein),
+}
+
+
+def loss_nonsaturating(g, d, x_real) -> tuple[Tensor, Tensor]:
+    """(d_loss, g_loss) of Goodfellow et al. 2014, section 3, with the G loss that they trained."""
+    return discriminator_loss(g, d, x_real), generator_loss_nonsaturating(g, d, x_real)
+
+
+def loss_minimax(g, d, x_real) -> tuple[Tensor, Tensor]:
+    """(d_loss, g_loss) of the two-player game, Goodfellow et al. 2014, eq. 1."""
+    return discriminator_loss(g, d, x_real), generator_loss_minimax(g, d, x_real)
+
+
+def loss_wasserstein_gp(g, d, x_real) -> tuple[Tensor, Tensor]:
+    """(d_loss, g_loss) of Gulrajani et al. 2017, algorithm 1, with one step of D for each of G."""
+    return critic_loss(g, d, x_real), generator_loss_wasserstein(g, d, x_real)
+
+
+def train_step(loss, g, d, adam_g, adam_d, x_real) -> dict[str, float]:
+    """One step of each: D on L_D, then G on L_G of the D that has learnt. The losses before each.
+
+    loss: a name in HALVES. x_real (N, 1, 28, 28).
+    """
+    losses = {}
+    for name, half, adam in zip(("d_loss", "g_loss"), HALVES[loss], (adam_d, adam_g), strict=True):
+        value = half(g, d, x_real)
+        adam.zero_grad()
+        value.backward(inputs=adam.params)
+        adam.step()
+        losses[name] = value.item()
+    return losses
+
+
+def scaled(images) -> np.ndarray:
+    """Images (N, 28, 28) uint8 -> (N, 1, 28, 28) float32 in [−1, 1]."""
+    return images[:, None] / np.float32(127.5) - 1
