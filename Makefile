@@ -1,4 +1,5 @@
-# make train: the VAE on MNIST, from nothing.  make test: every test.  `make` alone lists the rest.
+# make train: the VAE on MNIST, from nothing.  make gan: the GAN on Fashion-MNIST.  make test: every
+# test.  `make` alone lists the rest.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,6 +17,10 @@ train: $(VENV)/.installed  ## set up, fetch MNIST, train the VAE (20,000 iterati
 	$(BIN)/python -m minigrad.data mnist
 	$(BIN)/python train_vae.py $(ARGS)
 
+gan: $(VENV)/.installed  ## set up, fetch Fashion-MNIST, train the GAN (one epoch) into out_nonsaturating/
+	$(BIN)/python -m minigrad.data fashion-mnist
+	$(BIN)/python train_gan.py $(ARGS)
+
 test: $(VENV)/.installed-for-tests  ## set up, check the style and the types, run every test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -24,8 +29,12 @@ test: $(VENV)/.installed-for-tests  ## set up, check the style and the types, ru
 test-kills: $(VENV)/.installed-for-tests  ## kill and resume a training run 200 times (15 minutes)
 	$(BIN)/python -m pytest tests/long_kills.py $(ARGS)
 
-bench: $(VENV)/.installed-for-tests  ## time a training step beside PyTorch
+bench: $(VENV)/.installed-for-tests  ## time a training step of each model beside PyTorch
 	$(BIN)/python -m benchmarks.vae_step $(ARGS)
+	$(BIN)/python -m benchmarks.gan_step $(ARGS)
+
+figures: $(VENV)/.installed  ## draw the figures of docs/vanishing_gradient.md (3 minutes)
+	$(BIN)/python -m docs.vanishing_gradient $(ARGS)
 
 compare: $(VENV)/.installed-for-tests  ## train in both engines over five seeds, write docs/results.md
 	$(BIN)/python -m benchmarks.compare $(ARGS)
@@ -48,4 +57,4 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@if $(PIP) install $(TORCH); then touch $@; \
 	else echo "PyTorch could not be installed: the tests that compare with it WILL BE SKIPPED"; fi
 
-.PHONY: help train test test-kills bench compare clean
+.PHONY: help train gan figures test test-kills bench compare clean

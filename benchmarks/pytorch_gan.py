@@ -5,9 +5,20 @@
 Only the data, the options and the pictures come from minigrad; every tensor here is PyTorch's.
 """
 
+import json
+import time
+
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm import tqdm
+
+import train_gan
+from minigrad import data
+from models.gan import scaled
+from models.report import print_table, save_animation, save_curves, save_grid, together
+from models.run import Abort, clean_exit, peak_memory
 
 Z_DIM = 64
 
@@ -110,3 +121,72 @@ def train_step(loss, g, d, adam_g, adam_d, x_real):
     adam_g.step()
     d.requires_grad_(True)
     return {"d_loss": d_loss.item(), "g_loss": g_loss.item()}
+
+
+@torch.no_grad()
+def test_images(g, z_test):
+    g.eval()
+    x = g(z_test).numpy()
+    g.train()
+    return train_gan.unit_range(x)
+
+
+def run(options, seed):
+    dataset = data.load("fashion-mnist", options.data_dir)
+    images = torch.from_numpy(scaled(dataset.train_images))
+    steps = len(images) // train_gan.BATCH
+    last = options.iter_max or options.epochs * steps
+    torch.manual_seed(seed)
+    g, d = (network() for network in NETWORKS[options.arch])
+    adam_g, adam_d = (
+        torch.optim.Adam(n.parameters(), lr=options.lr, betas=(0.5, 0.999), fused=True)
+        for n in (g, d)
+    )
+    z_test = torch.randn(100, Z_DIM)
+    folder = train_gan.run_folder(options, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    start, metrics = time.monotonic(), []
+    for iteration in tqdm(range(1, last + 1), unit="it", mininterval=0.5):
+        if iteration % steps == 1:
+            rows = iter(torch.randperm(len(images)).split(train_gan.BATCH))
+        x_real = images[next(rows)]
+        if iteration == 1:
+            save_grid(folder / "real.png", train_gan.unit_range(x_real.numpy()), 10)
+        losses = train_step(options.loss, g, d, adam_g, adam_d, x_real)
+        if iteration % 10 == 0 or iteration == last:
+            metrics.append({"iteration": iteration, **losses})
+        if iteration % train_gan.PICTURE == 0:
+            save_grid(folder / f"fake_{iteration:04d}.png", test_images(g, z_test), 10)
+    summary = {
+        "arch": options.arch, "loss": options.loss, "seed": seed, "lr": options.lr,
+        "iterations": last,
+        "parameters": [sum(p.numel() for p in n.parameters()) for n in (g, d)],
+        "seconds": round(time.monotonic() - start, 3),
+        "peak_megabytes": peak_memory(),
+        "results": {
+            "fake": train_gan.statistics(test_images(g, z_test)),
+            "real": train_gan.statistics(dataset.test_images[:1000] / 255),
+        },
+    }  # fmt: skip
+    for name, network in (("generator", g), ("discriminator", d)):
+        path = folder / f"{name}-{last:05d}.safetensors"
+        safetensors.torch.save_file(network.state_dict(), path)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    save_curves(folder / "losses.png", metrics, {"D": "d_loss", "G": "g_loss"}, "loss")
+    save_animation(folder / "training.gif", sorted(folder.glob("fake_*.png")))
+    return summary
+
+
+def main(arguments=None):
+    options = train_gan.parse(arguments)
+    options.out = options.out.with_name(f"pytorch_{options.out.name}")
+    with clean_exit():
+        if options.resume or options.jobs > 1:
+            raise Abort("the PyTorch baseline has no --resume and no --jobs")
+        seeds = range(options.seed, options.seed + options.runs)
+        print_table(together([run(options, s)["results"] for s in seeds]), "pixels in [0, 1]")
+
+
+if __name__ == "__main__":
+    main()

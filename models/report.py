@@ -42,7 +42,7 @@ def save_animation(path, pictures, milliseconds=200):
 
 def save_curves(path, metrics, curves, ylabel="nats"):
     """A PNG of {label: key}: the values under each key of the metrics against the iteration."""
-    with _figure(path, (7, 4)) as axes:
+    with figure(path, (7, 4)) as axes:
         for label, key in curves.items():
             points = [(line["iteration"], line[key]) for line in metrics if key in line]
             axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
@@ -53,7 +53,7 @@ def save_curves(path, metrics, curves, ylabel="nats"):
 
 def save_scatter(path, points, labels):
     """A PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
-    with _figure(path, (6, 5)) as axes:
+    with figure(path, (6, 5)) as axes:
         x, y = points.T
         drawn = axes.scatter(x, y, c=labels, cmap="tab10", s=2, vmin=-0.5, vmax=9.5)
         axes.figure.colorbar(drawn, ticks=range(10))
@@ -61,7 +61,7 @@ def save_scatter(path, points, labels):
 
 
 @contextmanager
-def _figure(path, size):
+def figure(path, size):
     """Gives axes to draw on, and saves them at the end of the block."""
     import matplotlib
 

@@ -6,10 +6,12 @@ import pkgutil
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minigrad
 import train_vae
+from minigrad import random
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -33,6 +35,33 @@ def test_readme_examples():
 def test_weights_go_to_pytorch_and_back_as_the_docs_show():
     pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
     assert run_examples((ROOT / "docs/runs.md").read_text(), "runs.md") >= 9
+
+
+def test_each_line_of_the_derivation_holds():
+    assert run_examples((ROOT / "docs/vanishing_gradient.md").read_text(), "vanishing") >= 18
+
+
+def test_the_figures_of_the_derivation_are_drawn(tmp_path, capsys):
+    """And what they show follows line 6: D believes in all images alike before it has learnt."""
+    from docs import vanishing_gradient
+
+    with random.fork(0):
+        vanishing_gradient.main(["--warmup", "0", "--steps", "1", "--out", str(tmp_path)])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["0", "1"]
+    belief, minimax, other, ratio = map(float, rows[0][1:])
+    assert ratio == pytest.approx(belief / (1 - belief), rel=0.05)
+    assert ratio == pytest.approx(minimax / other, rel=0.06)  # two printed digits
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["slopes.png", "starvation.png"]
+
+
+def test_the_slopes_in_the_figure_are_those_of_the_derivation():
+    from docs import vanishing_gradient
+
+    h = np.linspace(-12.0, 6.0, 50)
+    minimax, other = vanishing_gradient.slopes(h).values()
+    np.testing.assert_allclose(minimax, 1 / (1 + np.exp(-h)), rtol=1e-9)
+    np.testing.assert_allclose(other, 1 / (1 + np.exp(h)), rtol=1e-9)
 
 
 def test_the_model_of_ones_own_learns():

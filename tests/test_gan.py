@@ -153,7 +153,11 @@ def test_the_order_of_a_step():
     for network, adam in (("g", adam_g), ("d", adam_d)):
         step = adam.step
         adam.step = lambda step=step, network=network: (log.append((f"{network} steps",)), step())
+    learnt_from = {}
+    d_step = adam_d.step
+    adam_d.step = lambda: (learnt_from.update({id(p): p.grad for p in adam_d.params}), d_step())
     gan.train_step("nonsaturating", g, d, adam_g, adam_d, Tensor(images(4)))
+    assert all(p.grad is learnt_from[id(p)] for p in adam_d.params)  # G's half adds nothing to it
     seen = [entry[:4] for entry in log]
     # The parameters have version 0 when they are made, 1 after their step.
     assert seen == [

@@ -1,0 +1,105 @@
+"""The figures of docs/vanishing_gradient.md: `python -m docs.vanishing_gradient`, three minutes.
+
+Trains the pair for a while, freezes G, goes on with D until it wins, and measures after each of its
+steps how much gradient either loss would give to G.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from minigrad import Tensor, data, grad, ops, optim, random
+from minigrad.batches import Batches
+from models import gan
+from models.report import figure
+from models.run import Parser, clean_exit, whole
+
+FOLDER = Path(__file__).parent
+LOSSES = {  # of G, as functions of the logit h of one of its images
+    "minimax: log(1 − σ(h))": lambda h: ops.logsigmoid(-h),
+    "non-saturating: −log σ(h)": lambda h: -ops.logsigmoid(h),
+}
+
+
+def slopes(h):
+    """{loss: |dL_G/dh|} at each of the logits h, by reverse-mode differentiation."""
+    h = Tensor(h, requires_grad=True)
+    return {name: abs(grad(loss(h).sum(), h)[0]).numpy() for name, loss in LOSSES.items()}
+
+
+def draw_slopes(path):
+    h = np.linspace(-12, 6, 400)
+    with figure(path, (6.5, 3.6)) as axes:
+        for name, slope in slopes(h).items():
+            axes.semilogy(h, slope, label=name)
+        axes.axvspan(-12, -4, color="0.93", zorder=0)
+        axes.text(-11.7, 2, "D is sure that it is fake", fontsize=8, va="top")
+        axes.set(xlabel="h, the logit that D gives to an image of G", ylabel="|dL_G / dh|")
+        axes.set(ylim=(1e-6, 3), xlim=(-12, 6))
+        axes.legend(frameon=False, loc="lower right")
+
+
+def measure(g, d, z):
+    """D's mean belief in G's images, and for each loss the norm of its gradient in G's weights."""
+    h = d(g(z))
+    weights = list(g.parameters())
+    norms = []
+    for loss in LOSSES.values():
+        gradients = grad(loss(h).mean(), weights, retain_graph=True)
+        norms.append(float(np.sqrt(sum((w.numpy() ** 2).sum() for w in gradients))))
+    return [float(ops.sigmoid(h).mean()), *norms]
+
+
+def starve(options):
+    """Rows of `measure`, one after each of D's steps, from a pair trained for `warmup` steps."""
+    images = gan.scaled(data.load("fashion-mnist", options.data_dir).train_images)
+    random.seed(0)
+    g, d = (network() for network in gan.NETWORKS["conv"])
+    adam_g, adam_d = (optim.Adam(n.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n in (g, d))
+    batches = Batches(len(images), 64, drop_last=True)
+    for _ in range(options.warmup):
+        gan.train_step("nonsaturating", g, d, adam_g, adam_d, Tensor(images[next(batches)]))
+    z = Tensor(random.normal((256, gan.Z_DIM)))
+    g.eval()  # frozen: neither its weights nor BatchNorm's statistics move
+    rows = [measure(g, d, z)]
+    for _ in range(options.steps):
+        loss = gan.discriminator_loss(g, d, Tensor(images[next(batches)]))
+        adam_d.zero_grad()
+        loss.backward()
+        adam_d.step()
+        rows.append(measure(g, d, z))
+    return np.array(rows)
+
+
+def draw_starvation(path, rows):
+    belief, *norms = rows.T
+    with figure(path, (6.5, 3.6)) as axes:
+        for name, norm in zip(LOSSES, norms, strict=True):
+            axes.loglog(belief, norm, ".", markersize=3, label=name)
+        axes.invert_xaxis()
+        axes.set(xlabel="mean σ(h) of G's images: D gets better to the right")
+        axes.set(ylabel="norm of G's gradient")
+        axes.legend(frameon=False)
+
+
+def main(arguments=None):
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_option("warmup", type=whole(0), default=300, help=argparse.SUPPRESS)
+    parser.add_option("steps", type=whole(1), default=300, help="D's steps alone (%(default)s)")
+    parser.add_option("out", type=Path, default=FOLDER, help="the figures' folder (%(default)s)")
+    parser.add_option("data_dir", type=Path, help="where Fashion-MNIST lies")
+    options = parser.parse_args(arguments)
+    with clean_exit():
+        options.out.mkdir(parents=True, exist_ok=True)
+        draw_slopes(options.out / "slopes.png")
+        rows = starve(options)
+        draw_starvation(options.out / "starvation.png", rows)
+        print(f"{'D step':>8}{'mean σ(h)':>14}{'minimax':>14}{'non-saturating':>18}{'ratio':>12}")
+        for step in sorted({0, 1, 3, 10, 30, 100, options.steps} & set(range(len(rows)))):
+            belief, minimax, other = rows[step]
+            print(f"{step:8}{belief:14.2e}{minimax:14.2e}{other:18.2e}{minimax / other:12.1e}")
+
+
+if __name__ == "__main__":
+    main()
