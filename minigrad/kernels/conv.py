@@ -10,8 +10,9 @@ With stride s, the pixels are first sorted into s × s *phases*, images of every
 the kernel moves by one. In turn, the transposed convolution makes each phase of its result by a
 convolution of stride 1 with every s-th element of the kernel.
 
-The memory is that of the padded images of a block, for each thread. Blocks are cut by shape alone,
-and their sums are added in a fixed order: the result does not depend on the number of threads.
+The memory is that of the padded images of a block, for each thread: below 1 MB in the models here,
+where the patches of a batch would take 14 MB. Blocks are cut by shape alone, and their sums are
+added in a fixed order: the result does not depend on the number of threads.
 """
 
 import numpy as np

@@ -1,9 +1,10 @@
 """The matrix product, at the speed of a vendor's BLAS and on numba's own threads.
 
-Three layouts occur in a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. None copies large operands:
+Three layouts occur in a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x.
 
 - a · b and aᵀ · b: a tile of five rows by one wide vector (simd.py) stays in registers while k
-  runs; a is read by strides, so that a and aᵀ are one kernel, and b's rows are read in place.
+  runs; a is read by strides, so that a and aᵀ are one kernel. b's rows are read in place, wherever
+  they start (conv.py makes use of that), or, if b is large, from copies that stay in cache.
 - a · bᵀ: rows of both are contiguous along k, so a tile of 4 × 4 dot products runs along k.
 
 A tile at the right or bottom edge is moved back inside and computes some elements a second time,
@@ -21,9 +22,9 @@ ROWS = 5  # of a register tile: see simd.BYTES
 SIDE = 4  # of a tile of dot products: 16 accumulators
 LENGTH, GROUP = 256, 8  # elements of a dot product, and tiles, that stay in cache
 LONG = 32  # elements for which a dot product is worth its sum at the end; for fewer, b is copied
-LARGE = 2**20  # bytes from which b is packed, in pieces that stay in cache: DEPTH rows, of up to
-DEPTH, WIDE = 256, 4  # WIDE panels; and
-STRIPS = 8  # such strips or more, so that each thread gets some
+LARGE = 2**20  # bytes of b from which it is copied, piece by piece
+DEPTH, WIDE = 256, 4  # rows, and panels at most, of such a piece: what a cache holds
+STRIPS = 8  # at least so many strips of panels, so that each thread gets some
 SERIAL = 2**19  # multiply-adds below which waking the other threads costs more than it saves
 PIECES = 32  # of a product that is shared among threads
 

@@ -47,7 +47,7 @@ CACHE = _cache_folder()
 try:
     if not CACHE.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
-        print("minigrad: compiling the kernels for this machine, once (some 15 s).",
+        print("minigrad: compiling the kernels for this machine, once (some 15 to 30 s).",
               file=sys.stderr)  # fmt: skip
     _cached = os.access(CACHE, os.W_OK)
 except OSError as error:
