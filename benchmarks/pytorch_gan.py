@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 import train_gan
 from minigrad import data
-from models.gan import scaled
 from models.report import print_table, save_animation, save_curves, save_grid, together
 from models.run import Abort, clean_exit, peak_memory
 
@@ -133,7 +132,7 @@ def test_images(g, z_test):
 
 def run(options, seed):
     dataset = data.load("fashion-mnist", options.data_dir)
-    images = torch.from_numpy(scaled(dataset.train_images))
+    images = torch.tensor(dataset.train_images)
     steps = len(images) // train_gan.BATCH
     last = options.iter_max or options.epochs * steps
     torch.manual_seed(seed)
@@ -149,7 +148,7 @@ def run(options, seed):
     for iteration in tqdm(range(1, last + 1), unit="it", mininterval=0.5):
         if iteration % steps == 1:
             rows = iter(torch.randperm(len(images)).split(train_gan.BATCH))
-        x_real = images[next(rows)]
+        x_real = images[next(rows)][:, None] / 127.5 - 1
         if iteration == 1:
             save_grid(folder / "real.png", train_gan.unit_range(x_real.numpy()), 10)
         losses = train_step(options.loss, g, d, adam_g, adam_d, x_real)
