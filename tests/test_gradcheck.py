@@ -214,7 +214,7 @@ def test_a_factor_of_1_001_planted_in_any_operation_is_found(name, which, monkey
 
     class Wrong(engine.Node):
         def __init__(self, operation, operands, pulls, y):
-            if operation == name and which < len(pulls):
+            if operation == name and which < len(pulls) and pulls[which] is not None:
                 right = pulls[which]
                 pulls = list(pulls)
                 pulls[which] = lambda g, y: right(g, y) * 1.001
