@@ -19,7 +19,7 @@ from pathlib import Path
 import train_vae
 from benchmarks import machine
 from benchmarks.turns import NOISE
-from models.report import together
+from models.report import LABELS, together
 from models.run import whole
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -51,7 +51,7 @@ def compare(ours, theirs):
             error = math.hypot(x["standard_error"], y["standard_error"])
             cells = [f"{v['mean']:.2f} ± {v['standard_error']:.2f}" for v in (x, y)]
             difference = f"{x['mean'] - y['mean']:+.2f} ± {error:.2f}"
-            label = {"nelbo": "NIWAE" if "IWAE" in what else "NELBO", "kl": "KL"}.get(name, name)
+            label = "NIWAE" if "IWAE" in what else LABELS.get(name, name)
             yield f"| {what}: {label} | {cells[0]} | {cells[1]} | {difference} |"
 
 

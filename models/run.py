@@ -74,7 +74,7 @@ def clean_exit():
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror}; make room or get rights there, or change --out")
     except MemoryError as error:
-        sys.exit(f"error: out of memory; choose a smaller --z or --batch_size ({error})")
+        sys.exit(f"error: out of memory; free some, or choose a smaller model or batch ({error})")
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)

@@ -1,11 +1,23 @@
-"""Says loudly when PyTorch was not compared with; lets the tests' children hear Ctrl-C."""
+"""What tests share: PyTorch on one thread, loud words if it is missing, Ctrl-C for children."""
 
 import importlib.util
 import signal
 
+import pytest
+
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would every process that
 # a test starts. With a handler here, children start with the default again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def torch():
+    """On one thread: its pool and numba's would spin against each other."""
+    torch = pytest.importorskip("torch", reason="NOT COMPARED WITH PYTORCH: it is not installed")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(threads)
 
 
 def pytest_terminal_summary(terminalreporter):

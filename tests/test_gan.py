@@ -6,20 +6,9 @@ import pytest
 from minigrad import Tensor, concatenate, kernels, nn, no_grad, optim, random
 from models import gan
 
-LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
 BETAS = (0.5, 0.999)
 each_loss = pytest.mark.parametrize("loss", gan.HALVES)
 each_pair = pytest.mark.parametrize("arch", gan.NETWORKS)
-
-
-@pytest.fixture(scope="module")
-def torch():
-    """On one thread: its pool and numba's would spin against each other."""
-    torch = pytest.importorskip("torch", reason=LOUD)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

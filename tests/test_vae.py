@@ -10,18 +10,6 @@ import train_vae
 from minigrad import Tensor, data, no_grad, optim, random
 from models.vae import VAE
 
-LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
-
-
-@pytest.fixture(scope="module")
-def torch():
-    """On one thread: its pool and numba's would spin against each other."""
-    torch = pytest.importorskip("torch", reason=LOUD)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(threads)
-
 
 @pytest.fixture(scope="module")
 def mnist():
