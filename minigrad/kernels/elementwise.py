@@ -15,7 +15,9 @@ from numba import float32
 from numba.extending import overload, register_jitable
 
 from minigrad.kernels import specification
-from minigrad.kernels.jit import COMPILED, contiguous, jit
+from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
+
+LARGE, PIECES = 2**17, 32  # elements that are worth sharing among threads, and in how many pieces
 
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 LOG2_E = np.float32(1 / math.log(2))
@@ -127,6 +129,13 @@ def _leaky_relu_loop(g, x, slope, out):
             out[i] = g[i] if x[i] > ZERO else ZERO
 
 
+@jit(parallel=True)
+def _leaky_relu_pieces(g, x, slope, out):
+    for i in prange(PIECES):
+        piece = slice(i * g.size // PIECES, (i + 1) * g.size // PIECES)
+        _leaky_relu_loop(g[piece], x[piece], slope, out[piece])
+
+
 @jit(fastmath={"contract", "reassoc"})  # reassoc: a vector of partial sums per row
 def _log_bernoulli_loop(x, logits, out):
     for i in range(x.shape[0]):
@@ -162,22 +171,27 @@ def leaky_relu(x, slope):
     return leaky_relu_pull(x, x, slope)
 
 
-def _binary(loop, specified):
-    """As _unary, for two arrays of one shape and a constant."""
+def _binary(loop, specified, in_pieces=None):
+    """As _unary, for two arrays of one shape and a constant; `in_pieces`: for large ones."""
 
     def kernel(g, x, constant):
         if g.dtype not in COMPILED or g.dtype != x.dtype or g.shape != x.shape:
             return specified(g, x, constant)
         g, x = contiguous(g), contiguous(x)
         out = np.empty_like(g)
-        loop(g.reshape(-1), x.reshape(-1), g.dtype.type(constant), out.reshape(-1))
+        arguments = g.reshape(-1), x.reshape(-1), g.dtype.type(constant), out.reshape(-1)
+        if in_pieces and g.size > LARGE:
+            with pool:
+                in_pieces(*arguments)
+        else:
+            loop(*arguments)
         return out
 
     return kernel
 
 
 elu_pull = _binary(_elu_pull_loop, specification.elu_pull)
-leaky_relu_pull = _binary(_leaky_relu_loop, specification.leaky_relu_pull)
+leaky_relu_pull = _binary(_leaky_relu_loop, specification.leaky_relu_pull, _leaky_relu_pieces)
 
 
 def log_bernoulli(x, logits):
