@@ -353,9 +353,9 @@ def counts(draw):
 def _(draw):
     (size, kernel, how), (n, c, f) = draw(windows()), counts(draw)
     return (
-        [draw(values((n, c, *size), -2, 2)), draw(values((f, c, *kernel), -2, 2))],
-        lambda x, w: mg.convolution(x, w, **how),
-        lambda x, w: F.conv2d(x, w, **how),
+        [draw(values(shape, -2, 2)) for shape in ((n, c, *size), (f, c, *kernel), (f,))],
+        lambda *arrays: mg.convolution(*arrays, **how),
+        lambda *arrays: F.conv2d(*arrays, **how),
     )
 
 

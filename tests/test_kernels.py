@@ -38,8 +38,8 @@ UNARY = {"exp": (), "sigmoid": (), "softplus": (), "elu": (ALPHA,)}  # and their
 UNARY |= {"leaky_relu": (ALPHA,)}
 PULLS = ["elu_pull", "leaky_relu_pull"]  # each of two arrays of one shape, and ALPHA
 # test_image_kernels.py tests these; any kernel that is new is tested here, until it is in the list.
-IMAGE_KERNELS = ["argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d", "moments"]
-IMAGE_KERNELS += ["normalize_pull", "pixel_shuffle", "pixel_unshuffle"]
+IMAGE_KERNELS = ["affine", "argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d"]
+IMAGE_KERNELS += ["moments", "normalize_pull", "pixel_shuffle", "pixel_unshuffle"]
 DTYPES = [np.float32, np.float64]
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -355,7 +355,7 @@ def test_matmul_at_the_edges_of_a_tile(dtype, left, right):
 @pytest.mark.parametrize("left", ["a", "a.T"])
 @pytest.mark.parametrize("shape", [
     (81, 129, 83), (2, 700, 500), (500, 700, 3), (4, 200, 1000),
-    (3, 1100, 256), (12, 600, 448), (23, 300, 1088),  # b of gemm.LARGE bytes and more
+    (3, 1100, 256), (12, 600, 448), (23, 300, 1088),  # several depths and panels
 ])  # fmt: skip
 @both_dtypes
 def test_matmul_cut_into_pieces(dtype, shape, left, right):

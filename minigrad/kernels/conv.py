@@ -1,210 +1,296 @@
-"""Convolution as a matrix product whose right-hand rows overlap.
+"""Convolution as a matrix product, for as many images at a time as a register has lanes.
 
-Take an image with its padding, as one row of numbers. What a kernel's element (i, j) sees, place
-after place, is that same row, read from a later start: i lines and j pixels on. So y = w · rows is
-the product of gemm.py, with K = C · KH · KW rows that begin at `starts`, and no patch is ever
-copied. At places whose kernel would hang over the right edge the product is computed and not used:
-13 to 23 % of it in the models here.
+A block of images is *turned*: what they have at one pixel lies side by side, in one register. What
+a kernel's element (c, i, j) sees at a place is then the register starts[c, i, j] + places[y, z]. So
+y = w · rows is the product of gemm.py, its rows are read where they are, and there are no patches.
+Zeros around the image stand for the padding.
 
-With stride s, the pixels are first sorted into s × s *phases*, images of every s-th pixel, in which
-the kernel moves by one. In turn, the transposed convolution makes each phase of its result by a
-convolution of stride 1 with every s-th element of the kernel.
+In a transposed convolution every s-th pixel of the result, a *phase* of it, is a convolution of
+stride 1 with every s-th element of the kernel. All phases read the same block. The gradient of the
+weights takes dot products, over places and images, of what conv2d multiplies by them with g.
 
-The memory is that of the padded images of a block, for each thread: below 1 MB in the models here,
+The memory is that of a turned block and its result, for each thread: below 1 MB in the models here,
 where the patches of a batch would take 14 MB. Blocks are cut by shape alone, and their sums are
 added in a fixed order: the result does not depend on the number of threads.
 """
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 
 from minigrad.kernels import simd, specification
-from minigrad.kernels.gemm import ROWS, SERIAL, SIDE, _at_least, _dots, _rows
+from minigrad.kernels.gemm import ROWS, SERIAL, _at_least, _rows_tile
 from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
 
-COLUMNS = 1024  # places in a block, about: enough for the tiles, few enough for the cache
-SUMS = 8  # partial sums of a weight's gradient
+SIDE = 4  # of a tile of dot products: 16 accumulators
 
 
-@jit()
-def _range(stride, first, size, count):
-    """The places 0 ≤ o < count where 0 ≤ o · stride + first < size, as start and stop."""
-    start = max(0, -(first // stride))
-    return start, max(start, min(count, (size - 1 - first) // stride + 1))
+class Layout(NamedTuple):
+    """Where things are in a turned block: tables that depend on shapes alone.
 
-
-@jit()
-def _copy(source, at, step, out, to, to_step, count):
-    """count elements of a flat array into another. Unsigned indices are not checked for < 0."""
-    p, q = np.uint64(at), np.uint64(to)
-    for _ in range(count):
-        out[q] = source[p]
-        p += np.uint64(step)
-        q += np.uint64(to_step)
-
-
-@jit()
-def _sort(x, stride, first, H, W, out):
-    """out[(c, a, b), (n, y, z)] = x[n, c, y s + a + first, z s + b + first], 0 beyond the edges.
-
-    H and W are the height and width of a phase: (n, y, z) is the column (n · H + y) · W + z.
+    A place is the index of its first image's number. Several phases stand one after another.
     """
-    B, C, height, width = x.shape
-    x, row = x.reshape(-1), 0
-    for c in range(C):
-        for a in range(stride[0]):
-            top, bottom = _range(stride[0], a + first[0], height, H)
-            for b in range(stride[1]):
-                left, right = _range(stride[1], b + first[1], width, W)
-                out[row] = 0
-                for n in range(B):
-                    for y in range(top, bottom):
-                        line = (n * C + c) * height + y * stride[0] + a + first[0]
-                        at = line * width + left * stride[1] + b + first[1]
-                        _copy(x, at, stride[1], out[row], (n * H + y) * W + left, 1, right - left)
-                row += 1
+
+    pixels: np.ndarray  # (C · H · W,) of the image, in its order; what no kernel sees: at the end
+    padding: np.ndarray  # the places of zeros
+    size: int  # of the block
+    starts: np.ndarray  # of the kernels' elements, at the first place of the kernel
+    terms: np.ndarray  # how many of them come before each phase
+    places: np.ndarray  # of the kernel, beside its first; each phase fills vectors
+    ends: np.ndarray  # how many of them come before each phase
+    results: np.ndarray  # (F · OH · OW,) where the result has its pixels, in their order
 
 
 @jit()
-def _place(columns, stride, first, H, W, out):
-    """out[n, c, y s + first, z s + first] = columns[c, (n, y, z)], where that is in the image."""
-    B, C, height, width = out.shape
-    top, bottom = _range(stride[0], first[0], height, H)
-    left, right = _range(stride[1], first[1], width, W)
-    out = out.reshape(-1)
-    for c in range(C):
-        for n in range(B):
-            for y in range(top, bottom):
-                line = (n * C + c) * height + y * stride[0] + first[0]
-                to = line * width + left * stride[1] + first[1]
-                _copy(columns[c], (n * H + y) * W + left, 1, out, to, stride[1], right - left)
-
-
-@jit()
-def _correlate(x, stride, first, H, W, lines, offsets, matrix, lanes, to_stride, to_first, out):
-    """One block of images: sort, multiply, place."""
-    M = max(len(x) * H * W - offsets[-1], lanes)  # the last place whose kernel is inside
-    rows = np.empty((x.shape[1] * stride[0] * stride[1], M + offsets[-1]), x.dtype)
-    _sort(x, stride, first, H, W, rows)
-    y = np.empty((len(matrix), M), x.dtype)
-    starts = lines * rows.shape[1] + offsets
-    tiles = ((len(matrix) + ROWS - 1) // ROWS) * ((M + lanes - 1) // lanes)
-    flats = matrix.reshape(-1), starts.size, 1, rows.reshape(-1), starts, y.reshape(-1)
-    _rows(*flats, len(matrix), M, lanes, 0, tiles)
-    _place(y, to_stride, to_first, H, W, out)
-
-
-@jit(parallel=True)
-def _correlate_blocks(
-    x, stride, first, H, W, lines, offsets, matrix, lanes, to_stride, to_first, out, block
-):
-    for i in prange((len(x) + block - 1) // block):
-        some = x[i * block : (i + 1) * block]
-        _correlate(some, stride, first, H, W, lines, offsets, matrix, lanes, to_stride, to_first,
-                   out[i * block : (i + 1) * block])  # fmt: skip
-
-
-@jit()
-def _weight(x, g, stride, first, H, W, lines, offsets, out):
-    """out += the gradient of one block: dot products of g's rows with x's.
-
-    g is 0 at the places that do not count; an infinite pixel there makes NaN of the product.
-    """
-    M = len(x) * H * W - offsets[-1]
-    rows = np.empty((x.shape[1] * stride[0] * stride[1], M + offsets[-1]), x.dtype)
-    _sort(x, stride, first, H, W, rows)
-    flat = np.zeros((max(g.shape[1], SIDE), M), x.dtype)
-    _sort(g, (1, 1), (0, 0), H, W, flat)
-    starts = lines * rows.shape[1] + offsets
-    share = np.empty_like(out)
-    tiles = ((out.shape[0] + SIDE - 1) // SIDE) * ((out.shape[1] + SIDE - 1) // SIDE)
-    _dots(flat, rows.reshape(-1), starts, share, 0, tiles)
-    out += share
-
-
-@jit(parallel=True)
-def _weight_blocks(x, g, stride, first, H, W, lines, offsets, sums, block):
-    blocks = (len(x) + block - 1) // block
-    for s in prange(len(sums)):
-        for i in range(s * blocks // len(sums), (s + 1) * blocks // len(sums)):
-            some = slice(i * block, (i + 1) * block)
-            _weight(x[some], g[some], stride, first, H, W, lines, offsets, sums[s])
-
-
-def _layout(C, kernel, stride, places):
-    """A phase's height and width, and where each row of the product begins: line and offset."""
-    H, W = (n + (k - 1) // s for n, k, s in zip(places, kernel, stride, strict=True))
-    c, i, j = np.indices((C, *kernel)).reshape(3, -1)
-    lines = (c * stride[0] + i % stride[0]) * stride[1] + j % stride[1]
-    return H, W, lines, i // stride[0] * W + j // stride[1]
-
-
-def _block(count, places, multiply_adds):
-    """Images in a block; all of them where waking other threads costs more than it saves."""
-    if multiply_adds <= SERIAL:
-        return max(1, count)
-    return max(1, min(-(-count // SUMS), COLUMNS // places))
-
-
-def _correlation(x, w, stride, first, places, out, to_stride=(1, 1), to_first=(0, 0)):
-    """out[n, f, y t + b, …] = Σ x[n, c, y s + i + a, …] w[f, c, i, j] for y < places; a, b first"""
-    F, C, *kernel = w.shape
-    H, W, lines, offsets = _layout(C, kernel, stride, places)
-    matrix = _at_least(w.reshape(F, -1), ROWS, 0)
-    block = _block(len(x), H * W, len(x) * F * H * W * lines.size)
-    arguments = (contiguous(x), stride, first, H, W, lines, offsets, matrix,
-                 simd.BYTES // x.itemsize, to_stride, to_first, out)  # fmt: skip
-    if block >= len(x):
-        _correlate(*arguments)
+def _turn(x, pixels, padding, size, lanes):
+    """The images x (B, …) side by side, at pixels; 0 at padding, and for images beyond B."""
+    out = simd.aligned(size, x)
+    images = np.arange(len(x)) * pixels.size
+    x = x.reshape(-1)
+    if images.size == lanes <= pixels.size:
+        for place in padding:
+            simd.store(out, place, simd.zero_register(out))
+        for tile in range(0, pixels.size, lanes):
+            p = min(tile, pixels.size - lanes)
+            simd.transpose(x, images, p, out, pixels[p:], 0)
     else:
+        out[:] = 0
+        for n in range(images.size):
+            for p in range(pixels.size):
+                out[pixels[p] + n] = x[images[n] + p]
+    return out
+
+
+@jit()
+def _turn_back(y, places, lanes, out):
+    """out[n, p] = y[places[p] + n]"""
+    images = np.arange(len(out)) * places.size
+    out = out.reshape(-1)
+    if images.size == lanes <= places.size:
+        for tile in range(0, places.size, lanes):
+            p = min(tile, places.size - lanes)
+            simd.transpose(y, places[p:], 0, out, images, p)
+    else:
+        for n in range(images.size):
+            for p in range(places.size):
+                out[images[n] + p] = y[places[p] + n]
+
+
+@jit()
+def _correlate(x, matrix, bias, layout, lanes, out):
+    """One block of images: turn, multiply, turn back."""
+    pixels, padding, size, starts, terms, places, ends, results = layout
+    rows = _turn(x, pixels, padding, size, lanes)
+    F, M = bias.size, places.size * lanes
+    y = simd.aligned(F * M, x)
+    for f in range(F):
+        y[f * M : (f + 1) * M] = bias[f]
+    for phase in range(terms.size - 1):
+        some = starts[terms[phase] : terms[phase + 1]]
+        w = matrix[F * terms[phase] :]
+        for t in range(ends[phase], ends[phase + 1], simd.PARTS):
+            for tile in range(0, F, ROWS):
+                f = min(tile, F - ROWS)
+                _rows_tile(w, f * some.size, some.size, 1, rows, some, places[t:], y,
+                           f * M + t * lanes, M, True, tile - f)  # fmt: skip
+    _turn_back(y, results, lanes, out)
+
+
+@jit(parallel=True)
+def _correlate_blocks(x, matrix, bias, layout, lanes, out):
+    for i in prange((len(x) + lanes - 1) // lanes):
+        some = slice(i * lanes, (i + 1) * lanes)
+        _correlate(x[some], matrix, bias, layout, lanes, out[some])
+
+
+@jit()
+def _dots_tile(g, p, row, x, starts, j, places, lanes, out, i):
+    """out[i : i + 4, j : j + 4] = products of four rows of g with four of x, summed.
+
+    g's row is contiguous, from p on; x's has the registers starts[j] + places.
+    """
+    s0, s1, s2, s3 = starts[j], starts[j + 1], starts[j + 2], starts[j + 3]
+    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = simd.zero_register(x)
+    c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = simd.zero_register(x)
+    for place in places:
+        x0, x1 = simd.load_register(x, s0 + place), simd.load_register(x, s1 + place)
+        x2, x3 = simd.load_register(x, s2 + place), simd.load_register(x, s3 + place)
+        g0, g1 = simd.load_register(g, p), simd.load_register(g, p + row)
+        g2, g3 = simd.load_register(g, p + 2 * row), simd.load_register(g, p + 3 * row)
+        c00, c01 = simd.fma(g0, x0, c00), simd.fma(g0, x1, c01)
+        c02, c03 = simd.fma(g0, x2, c02), simd.fma(g0, x3, c03)
+        c10, c11 = simd.fma(g1, x0, c10), simd.fma(g1, x1, c11)
+        c12, c13 = simd.fma(g1, x2, c12), simd.fma(g1, x3, c13)
+        c20, c21 = simd.fma(g2, x0, c20), simd.fma(g2, x1, c21)
+        c22, c23 = simd.fma(g2, x2, c22), simd.fma(g2, x3, c23)
+        c30, c31 = simd.fma(g3, x0, c30), simd.fma(g3, x1, c31)
+        c32, c33 = simd.fma(g3, x2, c32), simd.fma(g3, x3, c33)
+        p += lanes
+    o0, o1, o2, o3 = out[i], out[i + 1], out[i + 2], out[i + 3]
+    o0[j], o0[j + 1], o0[j + 2], o0[j + 3] = simd.sums(c00, c01, c02, c03)
+    o1[j], o1[j + 1], o1[j + 2], o1[j + 3] = simd.sums(c10, c11, c12, c13)
+    o2[j], o2[j + 1], o2[j + 2], o2[j + 3] = simd.sums(c20, c21, c22, c23)
+    o3[j], o3[j + 1], o3[j + 2], o3[j + 3] = simd.sums(c30, c31, c32, c33)
+
+
+@jit()
+def _weight(x, g, layout, lanes, out):
+    """out = the gradient of one block of images."""
+    pixels, padding, size, starts, _, places, _, _ = layout
+    rows = _turn(x, pixels, padding, size, lanes)
+    F, row = len(out), places.size * lanes
+    every, count = np.arange(0, F * row, lanes), g.shape[1] * places.size
+    turned = _turn(g, every[:count], every[count:], F * row, lanes)
+    for i in range(0, F, SIDE):
+        f = min(i, F - SIDE)
+        for j in range(0, starts.size, SIDE):
+            k = min(j, starts.size - SIDE)
+            _dots_tile(turned, f * row, row, rows, starts, k, places, lanes, out, f)
+
+
+@jit(parallel=True)
+def _weight_blocks(x, g, layout, lanes, sums):
+    for i in prange(len(sums)):
+        some = slice(i * lanes, (i + 1) * lanes)
+        _weight(x[some], g[some], layout, lanes, sums[i])
+
+
+def _grid(*sizes):
+    return np.indices(sizes).reshape(len(sizes), -1)
+
+
+def _padded(table, size):
+    """The last entry repeated up to a multiple of the size: computed again, to the same bits."""
+    return np.append(table, np.repeat(table[-1:], -table.size % size))
+
+
+def _block(C, size, first, H, W, lanes):
+    """Layout's pixels, padding and size, for the rows and columns from `first` on."""
+    c, y, z = _grid(C, *size)
+    y, z = y - first[0], z - first[1]
+    inside = (y >= 0) & (y < H) & (z >= 0) & (z < W)
+    pixels = np.where(inside, (c * H + y) * W + z, C * H * W) * lanes
+    return pixels, np.setdiff1d(np.arange(C * H * W) * lanes, pixels), (C * H * W + 1) * lanes
+
+
+def _results(F, order, count, lanes):
+    """Layout's results, for F channels of so many places, from the order of the pixels of one."""
+    return ((np.arange(F)[:, None] * count + order) * lanes).reshape(-1)
+
+
+@lru_cache(maxsize=256)
+def _layout(F, C, kernel, stride, padding, size, places, lanes):
+    """For conv2d; and the places of the kernel alone, for the gradient of its weights."""
+    H, W = ((n - 1) * s + k for n, s, k in zip(places, stride, kernel, strict=True))
+    (c, i, j), (y, z) = _grid(C, *kernel), _grid(*places)
+    starts = ((c * H + i) * W + j) * lanes
+    at = (y * stride[0] * W + z * stride[1]) * lanes
+    filled = _padded(at, simd.PARTS)
+    block = _block(C, size, (-padding[0], -padding[1]), H, W, lanes)
+    return (
+        Layout(*block, starts, np.array([0, starts.size]), filled, np.array([0, filled.size]),
+               _results(F, np.arange(at.size), filled.size, lanes)),
+        at,
+    )  # fmt: skip
+
+
+def _phases(size, kernel, stride, padding):
+    """Along one axis, for the pixels y s + b of a transposed convolution, and each b < s:
+    b, how many they are, the kernel's element r that lies on the first place, how many elements
+    r + u s there are, and where the pixels begin whose sum with them, backwards, is the first."""
+    for b in range(min(stride, size)):
+        q, r = divmod(b + padding, stride)
+        taps = len(range(r, kernel, stride))
+        yield b, -((b - size) // stride), r, taps, q + 1 - taps
+
+
+@lru_cache(maxsize=256)
+def _transposed_layout(F, C, kernel, stride, padding, shape, size, lanes):
+    """..., and for each phase where its part of the kernel begins."""
+    axes = [list(_phases(*axis)) for axis in zip(size, kernel, stride, padding, strict=True)]
+    first = [min(begin for *_, begin in axis) for axis in axes]
+    H, W = (max(n - 1 + begin + max(taps, 1) for _, n, _, taps, begin in axis) - least
+            for axis, least in zip(axes, first, strict=True))  # fmt: skip
+    starts, places, parts, count = [], [], [], 0
+    order = np.empty(size, np.intp)
+    for b, n, r, taps, begin in axes[0]:
+        for b_, n_, r_, taps_, begin_ in axes[1]:
+            (f, i, j), (y, z) = _grid(F, taps, taps_), _grid(n, n_)
+            at = (f * H + i + begin - first[0]) * W + j + begin_ - first[1]
+            starts.append(at * lanes)
+            places.append(_padded((y * W + z) * lanes, simd.PARTS))
+            parts.append((r, r_))
+            order[b :: stride[0], b_ :: stride[1]] = count + np.arange(y.size).reshape(n, n_)
+            count += places[-1].size
+    terms, ends = (np.cumsum([0, *map(len, tables)]) for tables in (starts, places))
+    block = _block(F, shape, first, H, W, lanes)
+    starts, places = np.concatenate(starts), np.concatenate(places)
+    results = _results(C, order.reshape(-1), count, lanes)
+    return Layout(*block, starts, terms, places, ends, results), parts
+
+
+def _correlation(x, matrix, bias, layout, out):
+    lanes = simd.REGISTER // x.itemsize
+    bias = np.append(bias, np.zeros(max(0, ROWS - bias.size), x.dtype))
+    arguments = matrix, bias, layout, lanes
+    if len(x) * matrix.size * layout.places.size > SERIAL:
         with pool:
-            _correlate_blocks(*arguments, block)
+            _correlate_blocks(x, *arguments, out)
+    else:
+        for start in range(0, len(x), lanes):
+            block = slice(start, start + lanes)
+            _correlate(x[block], *arguments, out[block])
 
 
-def _compiled(a, b):
+def _compiled(*arrays):
     """Whether the kernels here are for such arrays. Empty ones are left to the specification."""
-    return a.dtype == b.dtype and a.dtype in COMPILED and 0 not in (a.size, b.size)
+    dtype = arrays[0].dtype
+    return dtype in COMPILED and all(a.dtype == dtype and a.size for a in arrays)
 
 
-def conv2d(x, w, stride, padding):
-    if not _compiled(x, w):
-        return specification.conv2d(x, w, stride, padding)
-    places = specification.window_places(x.shape[2:], w.shape[2:], stride, padding)
-    out = np.empty((len(x), len(w), *places), x.dtype)
-    _correlation(x, w, stride, (-padding[0], -padding[1]), places, out)
+def conv2d(x, w, bias, stride, padding):
+    if not _compiled(x, w, bias):
+        return specification.conv2d(x, w, bias, stride, padding)
+    (F, C, *kernel), size = w.shape, x.shape[2:]
+    places = specification.window_places(size, kernel, stride, padding)
+    lanes = simd.REGISTER // x.itemsize
+    layout, _ = _layout(F, C, tuple(kernel), stride, padding, size, places, lanes)
+    out = np.empty((len(x), F, *places), x.dtype)
+    matrix = _at_least(w.reshape(F, -1), ROWS, 0).reshape(-1)
+    _correlation(contiguous(x), matrix, bias, layout, out)
     return out
 
 
 def conv_transpose2d(g, w, stride, padding, size):
     if not _compiled(g, w):
         return specification.conv_transpose2d(g, w, stride, padding, size)
-    out = np.zeros((len(g), w.shape[1], *size), g.dtype)
-    for phase in np.ndindex(min(stride[0], size[0]), min(stride[1], size[1])):
-        # Pixel y s + b of the result, at place y + q of a kernel whose element r lies on it, gets
-        # g[y + q − u] w[r + u s] for each u.
-        (q, r), (q_, r_) = (divmod(phase[i] + padding[i], stride[i]) for i in (0, 1))
-        part = w[:, :, r :: stride[0], r_ :: stride[1]].transpose(1, 0, 2, 3)[..., ::-1, ::-1]
-        if part.size:
-            first = q + 1 - part.shape[2], q_ + 1 - part.shape[3]
-            places = tuple(-((phase[i] - size[i]) // stride[i]) for i in (0, 1))
-            _correlation(g, part, (1, 1), first, places, out, stride, phase)
+    (F, C, *kernel), shape, size = w.shape, g.shape[2:], tuple(size)
+    lanes = simd.REGISTER // g.itemsize
+    layout, parts = _transposed_layout(F, C, tuple(kernel), stride, padding, shape, size, lanes)
+    backwards = w.transpose(1, 0, 2, 3)
+    kernels = (backwards[:, :, i :: stride[0], j :: stride[1]][..., ::-1, ::-1] for i, j in parts)
+    matrix = [_at_least(part.reshape(C, -1), ROWS, 0).reshape(-1) for part in kernels]
+    out = np.empty((len(g), C, *size), g.dtype)
+    _correlation(contiguous(g), np.concatenate(matrix), np.zeros(C, g.dtype), layout, out)
     return out
 
 
 def conv2d_weight(x, g, stride, padding, kernel):
     if not _compiled(x, g):
         return specification.conv2d_weight(x, g, stride, padding, kernel)
-    N, C, F = len(x), x.shape[1], g.shape[1]
-    H, W, lines, offsets = _layout(C, kernel, stride, g.shape[2:])
-    K = lines.size
-    block = _block(N, H * W, N * F * H * W * K)
-    sums = np.zeros((min(SUMS, -(-N // block)), max(F, SIDE), max(K, SIDE)), x.dtype)
-    missing = (0, sums.shape[2] - K)
-    first = -padding[0], -padding[1]
-    arguments = (contiguous(x), contiguous(g), stride, first, H, W,
-                 np.pad(lines, missing), np.pad(offsets, missing, mode="edge"))  # fmt: skip
-    if block >= N:
-        _weight(*arguments, sums[0])
-    else:
+    (N, C, *size), F, kernel = x.shape, g.shape[1], tuple(kernel)
+    lanes = simd.REGISTER // x.itemsize
+    layout, places = _layout(F, C, kernel, stride, padding, tuple(size), g.shape[2:], lanes)
+    K = layout.starts.size
+    layout = layout._replace(starts=_at_least(layout.starts[None], 0, SIDE)[0], places=places)
+    sums = np.empty((-(-N // lanes), max(F, SIDE), max(K, SIDE)), x.dtype)
+    x, g = contiguous(x), contiguous(g)
+    if N * F * K * places.size > SERIAL:
         with pool:
-            _weight_blocks(*arguments, sums, block)
+            _weight_blocks(x, g, layout, lanes, sums)
+    else:
+        for i in range(len(sums)):
+            block = slice(i * lanes, (i + 1) * lanes)
+            _weight(x[block], g[block], layout, lanes, sums[i])
     return contiguous(sums.sum(axis=0)[:F, :K]).reshape(F, C, *kernel)

@@ -1,61 +1,107 @@
-"""The statistics of batch normalisation and their gradient: (N, C, L), channel by channel."""
+"""The statistics of batch normalisation and their gradient: (N, C, L), channel by channel.
+
+A thread has some channels. It goes through their numbers in the order of memory, whether a channel
+has few of them side by side or one, and adds up each column over the batch in double precision.
+"""
 
 import numpy as np
 
 from minigrad.kernels import specification
 from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
 
-# reassoc: a vector of partial sums along L; they are added up in double precision.
-_summing = {"contract", "reassoc"}
+PIECES = 32  # into which the channels are divided
 
 
-@jit(fastmath=_summing)
-def _channel_moments(x, c, mean, variance):
-    N, _, L = x.shape
-    total = 0.0
-    for n in range(N):
-        row = x.dtype.type(0)
-        for i in range(L):
-            row += x[n, c, i]
-        total += row
-    mean[c] = total / (N * L)
-    total = 0.0
-    for n in range(N):
-        row = x.dtype.type(0)
-        for i in range(L):
-            row += (x[n, c, i] - mean[c]) * (x[n, c, i] - mean[c])
-        total += row
-    variance[c] = total / (N * L)
+@jit()
+def _expanded(values, L):
+    """Each channel's value for each of its L columns."""
+    out = np.empty(values.size * L, values.dtype)
+    for c in range(values.size):
+        out[c * L : (c + 1) * L] = values[c]
+    return out
 
 
-@jit(parallel=True)
-def _moments(x, mean, variance):
-    for c in prange(x.shape[1]):
-        _channel_moments(x, c, mean, variance)
+@jit()
+def _averages(columns, rows, L, out):
+    """The mean of each channel, from the sums of its L columns over so many rows."""
+    for c in range(out.size):
+        out[c] = columns[c * L : (c + 1) * L].sum() / (rows * L)
 
 
-@jit(fastmath=_summing)
-def _channel_pull(g, x, mean, r, c, out):
-    N, _, L = x.shape
-    total = along = 0.0
-    for n in range(N):
-        row = row_along = x.dtype.type(0)
-        for i in range(L):
-            row += g[n, c, i]
-            row_along += g[n, c, i] * (x[n, c, i] - mean[c])
-        total += row
-        along += row_along
-    average = x.dtype.type(total / (N * L))
-    slope = x.dtype.type(along / (N * L)) * r[c] * r[c]
-    for n in range(N):
-        for i in range(L):
-            out[n, c, i] = r[c] * (g[n, c, i] - average - slope * (x[n, c, i] - mean[c]))
+@jit()
+def _piece(i, channels, L):
+    """The channels of piece i, and their columns."""
+    start, stop = i * channels // PIECES, (i + 1) * channels // PIECES
+    return slice(start, stop), slice(start * L, stop * L)
 
 
 @jit(parallel=True)
-def _normalize_pull(g, x, mean, r, out):
-    for c in prange(x.shape[1]):
-        _channel_pull(g, x, mean, r, c, out)
+def _moments(x, L, mean, variance):
+    for i in prange(PIECES):
+        some, columns = _piece(i, mean.size, L)
+        _some_moments(x, L, columns, mean[some], variance[some])
+
+
+@jit()
+def _some_moments(x, L, columns, mean, variance):
+    total = np.zeros(mean.size * L)
+    for n in range(len(x)):
+        row = x[n, columns]
+        for j in range(row.size):
+            total[j] += row[j]
+    _averages(total, len(x), L, mean)
+    centre = _expanded(mean, L)
+    total[:] = 0
+    for n in range(len(x)):
+        row = x[n, columns]
+        for j in range(row.size):
+            total[j] += (row[j] - centre[j]) * (row[j] - centre[j])
+    _averages(total, len(x), L, variance)
+
+
+@jit(parallel=True)
+def _affine(x, scale, shift, L, out):
+    for i in prange(PIECES):
+        some, columns = _piece(i, scale.size, L)
+        _some_affine(x, _expanded(scale[some], L), _expanded(shift[some], L), columns, out)
+
+
+@jit()
+def _some_affine(x, scale, shift, columns, out):
+    for n in range(len(x)):
+        row, y = x[n, columns], out[n, columns]
+        for j in range(row.size):
+            y[j] = row[j] * scale[j] + shift[j]
+
+
+@jit(parallel=True)
+def _normalize_pull(g, x, mean, r, L, out):
+    for i in prange(PIECES):
+        some, columns = _piece(i, mean.size, L)
+        _some_pull(g, x, mean[some], r[some], L, columns, out)
+
+
+@jit()
+def _some_pull(g, x, mean, r, L, columns, out):
+    centre, total, along = _expanded(mean, L), np.zeros(mean.size * L), np.zeros(mean.size * L)
+    for n in range(len(x)):
+        cotangent, row = g[n, columns], x[n, columns]
+        for j in range(row.size):
+            total[j] += cotangent[j]
+            along[j] += cotangent[j] * (row[j] - centre[j])
+    average, slope = np.empty_like(mean), np.empty_like(mean)
+    _averages(total, len(x), L, average)
+    _averages(along, len(x), L, slope)
+    average, slope, scale = _expanded(average, L), _expanded(slope * r * r, L), _expanded(r, L)
+    for n in range(len(x)):
+        cotangent, row, y = g[n, columns], x[n, columns], out[n, columns]
+        for j in range(row.size):
+            y[j] = scale[j] * (cotangent[j] - average[j] - slope[j] * (row[j] - centre[j]))
+
+
+def _rows(x):
+    """(N, C, L) as rows (N, C · L)."""
+    return contiguous(x).reshape(len(x), -1)
 
 
 def moments(x):
@@ -63,8 +109,17 @@ def moments(x):
         return specification.moments(x)
     mean, variance = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
     with pool:
-        _moments(contiguous(x), mean, variance)
+        _moments(_rows(x), x.shape[2], mean, variance)
     return mean, variance
+
+
+def affine(x, scale, shift):
+    if x.dtype not in COMPILED or not x.size or not x.dtype == scale.dtype == shift.dtype:
+        return specification.affine(x, scale, shift)
+    out = np.empty(x.shape, x.dtype)
+    with pool:
+        _affine(_rows(x), contiguous(scale), contiguous(shift), x.shape[2], _rows(out))
+    return out
 
 
 def normalize_pull(g, x, mean, r):
@@ -72,5 +127,5 @@ def normalize_pull(g, x, mean, r):
         return specification.normalize_pull(g, x, mean, r)
     out = np.empty(x.shape, x.dtype)
     with pool:
-        _normalize_pull(contiguous(g), contiguous(x), mean, r, out)
+        _normalize_pull(_rows(g), _rows(x), mean, r, x.shape[2], _rows(out))
     return out

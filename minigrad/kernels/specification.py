@@ -10,9 +10,10 @@ import math
 import numpy as np
 
 __all__ = [
-    "adam_step", "argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d", "elu", "elu_pull",
-    "exp", "leaky_relu", "leaky_relu_pull", "log_bernoulli", "logsumexp_last", "matmul", "moments",
-    "normalize_pull", "pixel_shuffle", "pixel_unshuffle", "sigmoid", "softplus", "sum_middle",
+    "adam_step", "affine", "argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d", "elu",
+    "elu_pull", "exp", "leaky_relu", "leaky_relu_pull", "log_bernoulli", "logsumexp_last", "matmul",
+    "moments", "normalize_pull", "pixel_shuffle", "pixel_unshuffle", "sigmoid", "softplus",
+    "sum_middle",
 ]  # fmt: skip
 
 
@@ -97,13 +98,13 @@ def _patches(x, kernel, stride, padding):
     return windows[:, :, :: stride[0], :: stride[1]]
 
 
-def conv2d(x, w, stride, padding):
-    """y[n, f, y, z] = Σ x[n, c, y s + i − p, z s + j − p] w[f, c, i, j] over c, i, j.
+def conv2d(x, w, bias, stride, padding):
+    """y[n, f, y, z] = bias[f] + Σ x[n, c, y s + i − p, z s + j − p] w[f, c, i, j] over c, i, j.
 
-    x (N, C, H, W), w (F, C, KH, KW) -> (N, F, OH, OW); stride s and padding p for each axis.
+    x (N, C, H, W), w (F, C, KH, KW), bias (F,) -> (N, F, OH, OW); stride s, padding p: two each.
     """
     patches = _patches(x, w.shape[2:], stride, padding)
-    return np.tensordot(patches, w, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    return (np.tensordot(patches, w, ((1, 4, 5), (1, 2, 3))) + bias).transpose(0, 3, 1, 2)
 
 
 def conv_transpose2d(g, w, stride, padding, size):
@@ -159,6 +160,11 @@ def moments(x):
     """Mean and biased variance of each channel: (N, C, L) -> (C,), (C,)."""
     mean = x.mean(axis=(0, 2))
     return mean, np.square(x - mean[:, None]).mean(axis=(0, 2))
+
+
+def affine(x, scale, shift):
+    """x · scale + shift, the same for all of a channel: (N, C, L), (C,), (C,) -> (N, C, L)."""
+    return x * scale[:, None] + shift[:, None]
 
 
 def normalize_pull(g, x, mean, r):

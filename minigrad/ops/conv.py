@@ -40,9 +40,9 @@ def _check(name, x, kernel, stride, padding):
 
 
 @primitive
-def convolution(x, w, *, stride, padding):
-    """y = x ⋆ w          x (N, C, H, W), w (F, C, KH, KW) -> y (N, F, OH, OW)
-    VJP: x̄ = convolution_transpose(g, w),  w̄ = convolution_weight(x, g)
+def convolution(x, w, b, *, stride, padding):
+    """y = x ⋆ w + b      x (N, C, H, W), w (F, C, KH, KW), b (F,) -> y (N, F, OH, OW)
+    VJP: x̄ = convolution_transpose(g, w),  w̄ = convolution_weight(x, g),  b̄ = ∑ g (F,)
 
     yₙ,f at a place is the sum, over what the kernel covers there, of pixel times kernel element;
     no flipping, as everywhere in deep learning. OH = (H + 2 padding − KH) // stride + 1.
@@ -52,13 +52,20 @@ def convolution(x, w, *, stride, padding):
             f"conv2d: x {x.shape} and weight {w.shape}; they must be (N, C, H, W) and (F, C, KH, "
             "KW), with the same number C of channels"
         )
+    if b.shape != w.shape[:1]:
+        raise ValueError(f"conv2d: bias {b.shape} for weight {w.shape}; it must be (F,)")
     _check("conv2d", x, w.shape[2:], stride, padding)
     size, kernel, how = x.shape[2:], w.shape[2:], {"stride": stride, "padding": padding}
     return (
-        kernels.conv2d(x._array, w._array, stride, padding),
+        kernels.conv2d(x._array, w._array, b._array, stride, padding),
         lambda g, y: convolution_transpose(g, w, size=size, **how),
         lambda g, y: convolution_weight(x, g, kernel=kernel, **how),
+        lambda g, y: g.sum((0, 2, 3)),
     )
+
+
+def _no_bias(w):
+    return Tensor(np.zeros(len(w), w.dtype))
 
 
 @primitive
@@ -73,7 +80,7 @@ def convolution_transpose(x, w, *, stride, padding, size):
     kernel, how = w.shape[2:], {"stride": stride, "padding": padding}
     return (
         kernels.conv_transpose2d(x._array, w._array, stride, padding, size),
-        lambda g, y: convolution(g, w, **how),
+        lambda g, y: convolution(g, w, _no_bias(w), **how),
         lambda g, y: convolution_weight(g, x, kernel=kernel, **how),
     )
 
@@ -86,7 +93,7 @@ def convolution_weight(x, g, *, stride, padding, kernel):
     return (
         kernels.conv2d_weight(x._array, g._array, stride, padding, kernel),
         lambda c, y: convolution_transpose(g, c, size=size, **how),
-        lambda c, y: convolution(x, c, **how),
+        lambda c, y: convolution(x, c, _no_bias(c), **how),
     )
 
 
@@ -99,7 +106,8 @@ def conv2d(x, weight, bias=None, *, stride=1, padding=0):
     Tensor([[[[1., 3.]]]])
     """
     stride, padding = _pair("conv2d", "stride", stride, 1), _pair("conv2d", "padding", padding, 0)
-    return _plus(convolution(x, weight, stride=stride, padding=padding), bias)
+    bias = _no_bias(weight) if bias is None else bias
+    return convolution(x, weight, bias, stride=stride, padding=padding)
 
 
 @composite
@@ -120,10 +128,6 @@ def conv_transpose2d(x, weight, bias=None, *, stride=1, padding=0, output_paddin
             f"{stride}; the first must be below the stride, and leave {size} positive"
         )
     y = convolution_transpose(x, weight, stride=stride, padding=padding, size=size)
-    return _plus(y, bias)
-
-
-def _plus(y, bias):
     return y if bias is None else y + reshape(bias, shape=(-1, 1, 1))
 
 
@@ -137,7 +141,7 @@ def avg_pool2d(x, *, kernel_size, stride=None, padding=0):
     places = _check("avg_pool2d", x, kernel, stride, padding)
     mean = Tensor(np.full((1, 1, *kernel), 1 / np.prod(kernel)), dtype=x.dtype)
     single = reshape(x, shape=(x.shape[0] * x.shape[1], 1, *x.shape[2:]))
-    y = convolution(single, mean, stride=stride, padding=padding)
+    y = convolution(single, mean, _no_bias(mean), stride=stride, padding=padding)
     return reshape(y, shape=(*x.shape[:2], *places))
 
 

@@ -43,10 +43,9 @@ def batch_norm(x, weight, bias, *, eps=1e-5, observe=None):
     if observe:
         observe(average, variance, x.size // x.shape[1])
     scale = weight._array / np.sqrt(variance + x.dtype.type(eps))
-    y = x._array * scale.reshape(shape)
-    y += (bias._array - average * scale).reshape(shape)
+    y = kernels.affine(_flat(x._array), scale, bias._array - average * scale)
     return (
-        y,
+        y.reshape(x.shape),
         lambda g, y: batch_norm_pull(g * reshape(weight, shape=shape), x, eps=eps),
         lambda g, y: (g * _normalized(x, eps)).sum(axes),
         lambda g, y: g.sum(axes),
