@@ -478,6 +478,18 @@ def _(draw):
     return [g, x], lambda g, x: mg.batch_norm_pull(g, x, eps=eps), theirs
 
 
+@case("normalized_sum")
+def _(draw):
+    x, eps = channelwise(draw), draw(st.sampled_from([0.01, 0.1]))
+
+    def theirs(g, x):
+        y = F.batch_norm(x, None, None, training=True, eps=eps)
+        return (g * y).sum([0, *range(2, x.ndim)])
+
+    g = distinct(draw, x.shape)  # of a constant g, too, it is 0
+    return [g, x], lambda g, x: mg.normalized_sum(g, x, eps=eps), theirs
+
+
 @case("cross_entropy")
 def _(draw):
     n, c = draw(st.integers(1, 4)), draw(st.integers(1, 4))

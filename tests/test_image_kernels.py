@@ -124,9 +124,18 @@ def assert_right(name, got, args):
     elif name == "affine":  # three roundings, or two if the product is not rounded
         allowed = 2 * np.finfo(got.dtype).eps * truth("affine", *absolute(args))
         assert_within(got, truth("affine", *args), allowed)
+    elif name == "normalized_sum":  # four roundings besides the sums: x − mean, · g, the sum, · r
+        sums = sum(args[1].shape) * np.finfo(np.float64).eps
+        allowed = (sums + 4 * np.finfo(got.dtype).eps) * normalized_magnitude(*args)
+        assert_within(got, truth("normalized_sum", *args), allowed)
     else:
         assert name == "normalize_pull"
         assert_normalize_pull(got, *args)
+
+
+def normalized_magnitude(g, x, mean, r):
+    distance = np.abs(x.astype(np.longdouble) - mean[:, None])
+    return np.abs(r) * (np.abs(g) * distance).sum(axis=(0, 2))
 
 
 # The two versions
@@ -155,11 +164,11 @@ def arguments(draw, name, dtype):
         return draw(layout_of(values, shape, dtype))
 
     N, C = draw(st.sampled_from([1, 2, 3, 4, 5, 40])), draw(st.integers(1, 4))
-    if name in ("moments", "affine", "normalize_pull"):
+    if name in ("moments", "affine", "normalize_pull", "normalized_sum"):
         L, offset = draw(st.integers(1, 40)), draw(st.sampled_from([0, 100]))
         x = array(N, C, L, values=lambda generator, shape: offset + generator.normal(size=shape))
         mean, r = normal(2, C, dtype=dtype, seed=N)
-        if name == "normalize_pull":
+        if name.startswith("normalize"):
             return array(N, C, L), x, offset + mean, r
         return (x,) if name == "moments" else (x, mean, r)
     if name in ("pixel_shuffle", "pixel_unshuffle"):
@@ -248,6 +257,7 @@ def run_all(dtype, layout):
     statistics = run("moments", flat)
     run("affine", flat, *statistics)
     run("normalize_pull", flat, flat, *statistics)
+    run("normalized_sum", flat, flat, *statistics)
 
 
 def test_loops_are_compiled_for_one_layout_alone_whatever_the_layout_of_the_arguments():
@@ -284,6 +294,7 @@ def test_other_dtypes_are_computed_by_the_specification(name, dtype):
         "moments": (flat,),
         "affine": (flat, mean, r),
         "normalize_pull": (flat, flat[::-1], mean, r),
+        "normalized_sum": (flat, flat[::-1], mean, r),
         "pixel_shuffle": (x, 2),
         "pixel_unshuffle": (x, 2),
     }
@@ -495,7 +506,8 @@ def work():
         x = normal(*shape)
         mean, variance = kernels.moments(x)
         pull = kernels.normalize_pull(x[::-1].copy(), x, mean, variance)
-        for result in mean, variance, kernels.affine(x, mean, variance), pull:
+        total = kernels.normalized_sum(x[::-1].copy(), x, mean, variance)
+        for result in mean, variance, kernels.affine(x, mean, variance), pull, total:
             digest.update(result)
     return digest.hexdigest()
 """

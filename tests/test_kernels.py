@@ -39,7 +39,7 @@ UNARY |= {"leaky_relu": (ALPHA,)}
 PULLS = ["elu_pull", "leaky_relu_pull"]  # each of two arrays of one shape, and ALPHA
 # test_image_kernels.py tests these; any kernel that is new is tested here, until it is in the list.
 IMAGE_KERNELS = ["affine", "argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d"]
-IMAGE_KERNELS += ["moments", "normalize_pull", "pixel_shuffle", "pixel_unshuffle"]
+IMAGE_KERNELS += ["moments", "normalize_pull", "normalized_sum", "pixel_shuffle", "pixel_unshuffle"]
 DTYPES = [np.float32, np.float64]
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 

@@ -19,9 +19,10 @@ from minigrad.kernels import simd, specification
 from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
 
 ROWS = 5  # of a register tile: see simd.BYTES
-DEPTH, WIDE = 256, 4  # rows, and panels at most, that are copied at a time: what a cache holds
-PIECES = 8  # of a product that is shared among threads, about
-TILES = 6  # so many for each row of a panel, at least, make its copy worth while
+DEPTH = 512  # rows at most that are copied at a time,
+CACHE = 2**18  # and bytes, about: of panels side by side
+PIECES = 8  # at least, of a product that is shared among threads
+FEW, MANY = 6, 24  # tiles of a panel for which to copy it costs a seventh, and next to nothing
 SERIAL = 2**19  # multiply-adds below which waking the other threads costs more than it saves
 
 
@@ -129,6 +130,15 @@ def _at_least(array, rows, columns):
     return padded
 
 
+def _pieces(tiles, panels, K):
+    """How often to divide the rows and the columns of a product. Each piece copies its own b, but
+    the result is best written in long rows."""
+    wide = max(1, CACHE // (min(K, DEPTH) * simd.BYTES))
+    down = max(1, min(PIECES, tiles // MANY))
+    across = min(panels, max(-(-panels // wide), -(-PIECES // down)))
+    return max(down, min(-(-PIECES // across), tiles // FEW)), across
+
+
 def _product(a, b):
     """a (N, K), b (K, M) -> (N, M); either may be the transpose of a C-contiguous array."""
     (N, K), M = a.shape, b.shape[1]
@@ -150,10 +160,8 @@ def _product(a, b):
                  width, lanes)  # fmt: skip
     panels = -(-width // lanes)
     if N * K * M > SERIAL:
-        across = min(panels, -(-panels // (PIECES * WIDE)) * PIECES)
-        down = max(1, min(-(-PIECES // across), height // (TILES * ROWS)))
         with pool:
-            _blocks(*arguments, down, across)
+            _blocks(*arguments, *_pieces(-(-height // ROWS), panels, K))
     else:
         _block(*arguments, 0, height, 0, panels)
     return out if out.shape == (N, M) else out[:N, :M].copy()

@@ -1,5 +1,7 @@
 """Where the maxima of pooling are, and pixel shuffling."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from minigrad.kernels import specification
@@ -34,20 +36,19 @@ def argmax_windows(x, kernel, stride, padding):
 
 
 @jit(parallel=True)
-def _shuffle(x, r, y, back):
-    """y[n, c, h r + i, w r + j] = x[n, c, i, j, h, w]; with `back`, x from y."""
-    N, C, _, _, H, W = x.shape
-    for n in prange(N):
-        for c in range(C):
-            for h in range(H):
-                for i in range(r):
-                    for j in range(r):
-                        line, pixels = y[n, c, h * r + i, j::r], x[n, c, i, j, h]
-                        for w in range(W):
-                            if back:
-                                pixels[w] = line[w]
-                            else:
-                                line[w] = pixels[w]
+def _rearrange(x, order, out):
+    """out[n, p] = x[n, order[p]]"""
+    for n in prange(len(x)):
+        source, target = x[n], out[n]
+        for p in range(order.size):
+            target[p] = source[order[p]]
+
+
+@lru_cache(maxsize=256)
+def _order(shape, axes):
+    """The numbers of an array of that shape, row by row, after a transposition. Unsigned indices
+    are not checked for being negative."""
+    return np.arange(np.prod(shape), dtype=np.uintp).reshape(shape).transpose(axes).reshape(-1)
 
 
 def pixel_shuffle(x, r):
@@ -55,8 +56,9 @@ def pixel_shuffle(x, r):
         return specification.pixel_shuffle(x, r)
     N, C, H, W = x.shape
     out = np.empty((N, C // r**2, H * r, W * r), x.dtype)
+    order = _order((C // r**2, r, r, H, W), (0, 3, 1, 4, 2))
     with pool:
-        _shuffle(contiguous(x).reshape(N, C // r**2, r, r, H, W), r, out, False)
+        _rearrange(contiguous(x).reshape(N, order.size), order, out.reshape(N, order.size))
     return out
 
 
@@ -65,6 +67,7 @@ def pixel_unshuffle(x, r):
         return specification.pixel_unshuffle(x, r)
     N, C, H, W = x.shape
     out = np.empty((N, C * r**2, H // r, W // r), x.dtype)
+    order = _order((C, H // r, r, W // r, r), (0, 2, 4, 1, 3))
     with pool:
-        _shuffle(out.reshape(N, C, r, r, H // r, W // r), r, contiguous(x), True)
+        _rearrange(contiguous(x).reshape(N, order.size), order, out.reshape(N, order.size))
     return out

@@ -81,11 +81,11 @@ class _Pool:
     It is a lock, because two Python threads that enter parallel kernels at once abort the process
     under numba's simplest threading layer.
 
-    And it decides how threads wait for each other, which matters when the machine has anything else
-    to do. GNU OpenMP's spin, and keep from its core the very thread that they wait for: beside
-    another process a training step of 3 ms was seen to take 190 ms. Intel's TBB lets whoever has
-    time do the work that is left, so it is taken where it is installed; elsewhere OpenMP's threads
-    are told to wait asleep, which costs a little more on a quiet machine.
+    And it decides how threads wait for the next kernel, which in training is never far. OpenMP's,
+    as in PyTorch, spin for a while before they sleep; those of TBB sleep at once, and to wake them
+    costs a tenth of a training step, more on a virtual machine. Beside another busy process it is
+    the other way round: there NUMBA_THREADING_LAYER=tbb is faster, for whoever has time does the
+    work that is left. So TBB is the second choice, where there is no OpenMP.
     """
 
     def __init__(self):
@@ -98,18 +98,12 @@ class _Pool:
         self._lock.acquire()
 
     def _start(self):
-        try:  # numba looks for it by name; loaded from where pip puts it, it is found
+        if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
+            numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+        try:  # numba looks for TBB by name; loaded from where pip puts it, it is found
             ctypes.CDLL(str(Path(sys.prefix, "lib", "libtbb.so.12")), mode=ctypes.RTLD_GLOBAL)
         except OSError:
             pass
-        name = "OMP_WAIT_POLICY"  # read once, when the threads start
-        chosen = name in os.environ
-        os.environ.setdefault(name, "PASSIVE")
-        try:
-            numba.get_num_threads()
-        finally:
-            if not chosen:
-                del os.environ[name]
         self._started = True
 
     def __exit__(self, *_):

@@ -22,10 +22,10 @@ def _expanded(values, L):
 
 
 @jit()
-def _averages(columns, rows, L, out):
-    """The mean of each channel, from the sums of its L columns over so many rows."""
+def _folded(columns, L, scale, out):
+    """The sum of each channel's L columns, times a number."""
     for c in range(out.size):
-        out[c] = columns[c * L : (c + 1) * L].sum() / (rows * L)
+        out[c] = columns[c * L : (c + 1) * L].sum() * scale
 
 
 @jit()
@@ -49,14 +49,14 @@ def _some_moments(x, L, columns, mean, variance):
         row = x[n, columns]
         for j in range(row.size):
             total[j] += row[j]
-    _averages(total, len(x), L, mean)
+    _folded(total, L, 1 / (len(x) * L), mean)
     centre = _expanded(mean, L)
     total[:] = 0
     for n in range(len(x)):
         row = x[n, columns]
         for j in range(row.size):
             total[j] += (row[j] - centre[j]) * (row[j] - centre[j])
-    _averages(total, len(x), L, variance)
+    _folded(total, L, 1 / (len(x) * L), variance)
 
 
 @jit(parallel=True)
@@ -82,21 +82,37 @@ def _normalize_pull(g, x, mean, r, L, out):
 
 
 @jit()
-def _some_pull(g, x, mean, r, L, columns, out):
-    centre, total, along = _expanded(mean, L), np.zeros(mean.size * L), np.zeros(mean.size * L)
+def _products(g, x, centre, columns):
+    """Σ g and Σ g (x − centre) of each column."""
+    total, along = np.zeros(centre.size), np.zeros(centre.size)
     for n in range(len(x)):
         cotangent, row = g[n, columns], x[n, columns]
         for j in range(row.size):
             total[j] += cotangent[j]
             along[j] += cotangent[j] * (row[j] - centre[j])
+    return total, along
+
+
+@jit()
+def _some_pull(g, x, mean, r, L, columns, out):
+    centre, scale, count = _expanded(mean, L), _expanded(r, L), len(x) * L
+    total, along = _products(g, x, centre, columns)
     average, slope = np.empty_like(mean), np.empty_like(mean)
-    _averages(total, len(x), L, average)
-    _averages(along, len(x), L, slope)
-    average, slope, scale = _expanded(average, L), _expanded(slope * r * r, L), _expanded(r, L)
+    _folded(total, L, 1 / count, average)
+    _folded(along, L, 1 / count, slope)
+    average, slope = _expanded(average, L), _expanded(slope * r * r, L)
     for n in range(len(x)):
         cotangent, row, y = g[n, columns], x[n, columns], out[n, columns]
         for j in range(row.size):
             y[j] = scale[j] * (cotangent[j] - average[j] - slope[j] * (row[j] - centre[j]))
+
+
+@jit(parallel=True)
+def _normalized_sum(g, x, mean, L, out):
+    for i in prange(PIECES):
+        some, columns = _piece(i, mean.size, L)
+        _, along = _products(g, x, _expanded(mean[some], L), columns)
+        _folded(along, L, 1.0, out[some])
 
 
 def _rows(x):
@@ -129,3 +145,12 @@ def normalize_pull(g, x, mean, r):
     with pool:
         _normalize_pull(_rows(g), _rows(x), mean, r, x.shape[2], _rows(out))
     return out
+
+
+def normalized_sum(g, x, mean, r):
+    if x.dtype not in COMPILED or g.dtype != x.dtype or not x.size:
+        return specification.normalized_sum(g, x, mean, r)
+    out = np.empty(x.shape[1], x.dtype)
+    with pool:
+        _normalized_sum(_rows(g), _rows(x), mean, x.shape[2], out)
+    return r * out

@@ -12,8 +12,8 @@ import numpy as np
 __all__ = [
     "adam_step", "affine", "argmax_windows", "conv2d", "conv2d_weight", "conv_transpose2d", "elu",
     "elu_pull", "exp", "leaky_relu", "leaky_relu_pull", "log_bernoulli", "logsumexp_last", "matmul",
-    "moments", "normalize_pull", "pixel_shuffle", "pixel_unshuffle", "sigmoid", "softplus",
-    "sum_middle",
+    "moments", "normalize_pull", "normalized_sum", "pixel_shuffle", "pixel_unshuffle", "sigmoid",
+    "softplus", "sum_middle",
 ]  # fmt: skip
 
 
@@ -176,6 +176,11 @@ def normalize_pull(g, x, mean, r):
     y = r[:, None] * (x - mean[:, None])
     along = (g * y).mean(axis=(0, 2))[:, None]
     return r[:, None] * (g - g.mean(axis=(0, 2))[:, None] - y * along)
+
+
+def normalized_sum(g, x, mean, r):
+    """Σ g x̂ with x̂ = r (x − mean), for each channel: g, x (N, C, L), mean, r (C,) -> (C,)."""
+    return r * (g * (x - mean[:, None])).sum(axis=(0, 2))
 
 
 def adam_step(p, g, m, v, lr, beta1, beta2, eps, step):

@@ -15,7 +15,7 @@ from minigrad.ops.elementwise import (
     softplus, sqrt, subtract, tanh, to, where,
 )  # fmt: skip
 from minigrad.ops.linalg import bmm, linear, matmul
-from minigrad.ops.normalize import batch_norm, batch_norm_pull
+from minigrad.ops.normalize import batch_norm, batch_norm_pull, normalized_sum
 from minigrad.ops.reduce import (
     cross_entropy, log_bernoulli, log_softmax, logsumexp, max, mean, sum,
 )  # fmt: skip
@@ -30,7 +30,7 @@ __all__ = [
     "convolution_weight", "cross_entropy", "divide", "elu", "elu_pull", "exp", "expm1", "getitem",
     "itakura_saito", "leaky_relu", "leaky_relu_pull", "linear", "log", "log1p", "log_bernoulli",
     "log_softmax", "logsigmoid", "logsumexp", "matmul", "max", "max_pool2d", "maximum", "mean",
-    "minimum", "multiply", "negative", "pixel_shuffle", "pixel_unshuffle", "power", "relu",
-    "reshape", "scatter_add", "select", "sigmoid", "softplus", "split", "sqrt", "stack",
-    "subtract", "sum", "tanh", "to", "transpose", "where",
+    "minimum", "multiply", "negative", "normalized_sum", "pixel_shuffle", "pixel_unshuffle",
+    "power", "relu", "reshape", "scatter_add", "select", "sigmoid", "softplus", "split", "sqrt",
+    "stack", "subtract", "sum", "tanh", "to", "transpose", "where",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ def _channels(x):
 @primitive
 def batch_norm(x, weight, bias, *, eps=1e-5, observe=None):
     """y = γ x̂ + β, x̂ = (x − μ) / √(σ² + ε)      x (N, C, …), γ = weight and β = bias (C,) -> like x
-    VJP: x̄ = batch_norm_pull(γ g, x),  γ̄ = ∑ g x̂ (C,),  β̄ = ∑ g (C,)
+    VJP: x̄ = batch_norm_pull(γ g, x),  γ̄ = normalized_sum(g, x),  β̄ = ∑ g (C,)
 
     μ is the mean and σ² the biased variance of a channel: over the batch and all places. Both, and
     the count of numbers they are of, are also given to the function `observe`, as arrays.
@@ -47,7 +47,7 @@ def batch_norm(x, weight, bias, *, eps=1e-5, observe=None):
     return (
         y.reshape(x.shape),
         lambda g, y: batch_norm_pull(g * reshape(weight, shape=shape), x, eps=eps),
-        lambda g, y: (g * _normalized(x, eps)).sum(axes),
+        lambda g, y: normalized_sum(g, x, eps=eps),
         lambda g, y: g.sum(axes),
     )
 
@@ -79,3 +79,17 @@ def batch_norm_pull(g, x, *, eps):
         return -r * (batch_norm_pull(inner, x, eps=eps) + y * of_channel(c * h))
 
     return h.reshape(x.shape), lambda c, h: batch_norm_pull(c, x, eps=eps), pull_x
+
+
+@primitive
+def normalized_sum(g, x, *, eps):
+    """y = ∑ g x̂, over the batch and all places: g, x (N, C, …) -> y (C,)
+    VJP, for the cotangent c of y: ḡ = c x̂,  x̄ = batch_norm_pull(c g, x)"""
+    _, shape = _channels(x)
+    average, variance = kernels.moments(_flat(x._array))
+    r = 1 / np.sqrt(variance + x.dtype.type(eps))
+    return (
+        kernels.normalized_sum(_flat(g._array), _flat(x._array), average, r),
+        lambda c, y: reshape(c, shape=shape) * _normalized(x, eps),
+        lambda c, y: batch_norm_pull(reshape(c, shape=shape) * g, x, eps=eps),
+    )
