@@ -8,7 +8,7 @@ from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
 PIECE = 2**13  # elements; below two pieces the other threads are not woken
 
 
-@jit()
+@jit(fastmath=False)  # two products are added: which one is fused with the sum, LLVM decides anew
 def _piece(p, g, m, v, rate, rest1, beta2, rest2, root, eps, start, stop):
     # Indices from 0 are vector code, six times as fast: numba need not ask whether one is negative.
     p, g, m, v = p[start:stop], g[start:stop], m[start:stop], v[start:stop]

@@ -179,7 +179,7 @@ def _results(F, order, count, lanes):
     return ((np.arange(F)[:, None] * count + order) * lanes).reshape(-1)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _layout(F, C, kernel, stride, padding, size, places, lanes):
     """For conv2d; and the places of the kernel alone, for the gradient of its weights."""
     H, W = ((n - 1) * s + k for n, s, k in zip(places, stride, kernel, strict=True))
@@ -205,7 +205,7 @@ def _phases(size, kernel, stride, padding):
         yield b, -((b - size) // stride), r, taps, q + 1 - taps
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _transposed_layout(F, C, kernel, stride, padding, shape, size, lanes):
     """..., and for each phase where its part of the kernel begins."""
     axes = [list(_phases(*axis)) for axis in zip(size, kernel, stride, padding, strict=True)]

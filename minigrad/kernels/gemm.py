@@ -22,7 +22,7 @@ ROWS = 5  # of a register tile: see simd.BYTES
 DEPTH = 512  # rows at most that are copied at a time,
 CACHE = 2**18  # and bytes, about: of panels side by side
 PIECES = 8  # at least, of a product that is shared among threads
-FEW, MANY = 6, 24  # tiles of a panel for which to copy it costs a seventh, and next to nothing
+FEW, MANY = 6, 24  # tiles to a panel: with so few its copy costs a quarter, with so many little
 SERIAL = 2**19  # multiply-adds below which waking the other threads costs more than it saves
 
 
@@ -30,8 +30,8 @@ SERIAL = 2**19  # multiply-adds below which waking the other threads costs more 
 def _rows_tile(a, p, row, step, b, starts, places, out, q, M, more, skip):
     """Five rows of one vector each of out, from place q on: (+)= a · b, + if `more` of a sum.
 
-    a's element (i, k) is a[p + i·row + k·step], b's row k is the vector at starts[k]. The first
-    `skip` rows are not written: another tile has them.
+    a's element (i, k) is a[p + i·row + k·step]. b's row k is the vector whose registers begin at
+    starts[k] + places. The first `skip` rows are not written: another tile has them.
     """
     c0 = c1 = c2 = c3 = c4 = simd.zeros(b)
     if more:

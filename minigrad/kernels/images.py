@@ -44,7 +44,7 @@ def _rearrange(x, order, out):
             target[p] = source[order[p]]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def _order(shape, axes):
     """The numbers of an array of that shape, row by row, after a transposition. Unsigned indices
     are not checked for being negative."""
