@@ -1,25 +1,49 @@
-"""The one generator of random numbers, seeded, with a state that can be saved.
+"""Each thread's generator of random numbers, seeded, with a state that can be saved.
 
-SFC64 is NumPy's fastest bit generator, and drawing pixels is part of every training step.
+A thread has its own, so that a run's numbers are those of its seed whatever runs beside it. One
+that never called `seed` draws from a stream that the main thread's last seed and the number of such
+threads before it decide. SFC64 is NumPy's fastest bit generator, and drawing pixels is part of
+every training step.
 """
 
+import itertools
+import threading
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-_bits: Any = np.random.SFC64(0)
-_generator = np.random.Generator(_bits)
+
+class _Root:
+    """What the streams of unseeded threads are derived from."""
+
+    seed, threads = 0, itertools.count()
+
+
+class _Stream(threading.local):
+    """The calling thread's generator, made when it is first used there."""
+
+    def __init__(self):
+        source: Any = 0
+        if threading.current_thread() is not threading.main_thread():
+            source = np.random.SeedSequence(_Root.seed, spawn_key=(next(_Root.threads),))
+        self.bits: Any = np.random.SFC64(source)
+        self.generator = np.random.Generator(self.bits)
+
+
+_stream = _Stream()
 
 
 def seed(value: int) -> None:
-    """Start again from a seed (a non-negative integer)."""
-    _bits.state = np.random.SFC64(value).state
+    """Start the calling thread's generator again from a seed (a non-negative integer)."""
+    _stream.bits.state = np.random.SFC64(value).state
+    if threading.current_thread() is threading.main_thread():
+        _Root.seed, _Root.threads = value, itertools.count()
 
 
 def get_state() -> dict[str, np.ndarray]:
     """The generator's state, in arrays: pass it to `set_state` to continue from this point."""
-    state = _bits.state
+    state = _stream.bits.state
     half = np.array([state["has_uint32"], state["uinteger"]])  # of a 64-bit draw, still unused
     return {"state": state["state"]["state"].copy(), "half": half}
 
@@ -28,17 +52,19 @@ def set_state(state) -> None:
     """Continue from a state that `get_state` gave."""
     has_half, half = (int(value) for value in state["half"])
     words = {"state": np.array(state["state"], np.uint64)}
-    _bits.state = _bits.state | {"state": words, "has_uint32": has_half, "uinteger": half}
+    _stream.bits.state = _stream.bits.state | {
+        "state": words, "has_uint32": has_half, "uinteger": half
+    }  # fmt: skip
 
 
 @contextmanager
 def fork(value: int):
-    """Inside the block draw from a seed of its own; after it, as if the block had not been.
+    """Inside the block draw from another seed; after it, continue as if nothing had been drawn.
 
     An evaluation then gives the same numbers whenever it is made, and disturbs no training.
     """
     before = get_state()
-    seed(value)
+    _stream.bits.state = np.random.SFC64(value).state
     try:
         yield
     finally:
@@ -47,12 +73,12 @@ def fork(value: int):
 
 def normal(shape, dtype=np.float32) -> np.ndarray:
     """Draws from N(0, 1)."""
-    return _generator.standard_normal(shape, dtype)
+    return _stream.generator.standard_normal(shape, dtype)
 
 
 def uniform(shape, low=0.0, high=1.0, dtype=np.float32) -> np.ndarray:
     """Draws from the uniform distribution between low and high."""
-    draws = _generator.random(shape, dtype)
+    draws = _stream.generator.random(shape, dtype)
     return draws * (high - low) + low if (low, high) != (0, 1) else draws
 
 
@@ -60,9 +86,9 @@ def bernoulli(p) -> np.ndarray:
     """Draws of 0 and 1, of p's shape and dtype, 1 with probability p."""
     p = np.asarray(p)
     p = p if p.dtype.kind == "f" else p.astype(np.float32)
-    return (_generator.random(p.shape, p.dtype) < p).astype(p.dtype)
+    return (_stream.generator.random(p.shape, p.dtype) < p).astype(p.dtype)
 
 
 def permutation(n: int) -> np.ndarray:
     """The numbers 0 … n − 1 in random order."""
-    return _generator.permutation(n)
+    return _stream.generator.permutation(n)

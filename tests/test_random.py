@@ -1,11 +1,13 @@
 """minigrad.random and minigrad.batches: what is drawn, how often, and again."""
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from minigrad import Tensor, nn, random
+from minigrad import Tensor, nn, optim, random
 from minigrad.batches import Batches
 
 DTYPES = [np.float32, np.float64]
@@ -144,7 +146,7 @@ def test_bernoulli_of_0_is_never_1_and_of_1_always_even_for_extreme_draws(
     dtype, greatest, monkeypatch
 ):
     """`<=` for `<` would make black pixels white, once in 2²⁴ draws."""
-    monkeypatch.setattr(random, "_generator", Extreme(greatest))
+    monkeypatch.setattr(random._stream, "generator", Extreme(greatest))
     assert random.bernoulli(np.array([0, 1], dtype)).tolist() == [0, 1]
 
 
@@ -175,9 +177,9 @@ def test_uniform_fills_its_range_evenly(dtype, low, high):
 def test_uniform_stays_between_its_ends_for_the_least_and_the_greatest_draw(
     dtype, low, high, monkeypatch
 ):
-    monkeypatch.setattr(random, "_generator", Extreme(greatest=True))
+    monkeypatch.setattr(random._stream, "generator", Extreme(greatest=True))
     assert low < random.uniform((), low, high, dtype) <= high
-    monkeypatch.setattr(random, "_generator", Extreme(greatest=False))
+    monkeypatch.setattr(random._stream, "generator", Extreme(greatest=False))
     assert random.uniform((), low, high, dtype) == low
 
 
@@ -250,3 +252,86 @@ def test_batches_is_an_endless_iterator():
 def test_a_batch_size_that_cannot_be_is_refused_with_the_sizes_that_can(count, size, drop_last):
     with pytest.raises(ValueError, match=f"batch size {size}: it must be from 1 to {count}"):
         Batches(count, size, drop_last)
+
+
+# ---- threads: each has a generator of its own
+
+
+def in_thread(function, *arguments):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def draws_of(seed):
+    random.seed(seed)
+    return random.normal(1000)
+
+
+def test_a_thread_draws_the_numbers_of_its_seed_whatever_runs_beside_it():
+    expected = {seed: draws_of(seed) for seed in range(4)}
+    barrier = threading.Barrier(4)
+
+    def draw(seed):
+        random.seed(seed)
+        parts = []
+        for _ in range(10):
+            barrier.wait()
+            parts.append(random.normal(100))
+        return np.concatenate(parts)
+
+    with ThreadPoolExecutor(4) as pool:
+        for seed, found in enumerate(pool.map(draw, range(4))):
+            assert found.tobytes() == expected[seed].tobytes()
+
+
+def test_a_thread_leaves_the_numbers_of_the_main_thread_alone():
+    random.seed(5)
+    first = random.normal(3)
+    in_thread(draws_of, 7)
+    second = random.normal(3)
+    random.seed(5)
+    assert np.concatenate([first, second]).tolist() == random.normal(6).tolist()
+
+
+def test_threads_without_a_seed_draw_different_numbers_that_the_main_seed_decides():
+    def some():
+        random.seed(3)
+        return [in_thread(random.normal, 4).tolist() for _ in range(2)]
+
+    (one, other), again = some(), some()
+    assert one != other and [one, other] == again
+    random.seed(4)
+    assert in_thread(random.normal, 4).tolist() not in (one, other)
+
+
+def test_states_and_forks_are_the_threads_own():
+    random.seed(1)
+    before = random.get_state()["state"].tolist()
+
+    def other():
+        with random.fork(2):
+            random.normal(1)
+        random.set_state(random.get_state())
+
+    in_thread(other)
+    assert random.get_state()["state"].tolist() == before
+
+
+def test_training_in_threads_gives_each_run_the_bits_of_its_seed():
+    """Dropout, batches, BatchNorm and Adam, two trainings at once, as joblib's threads run them."""
+
+    def train(seed):
+        random.seed(seed)
+        model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Dropout(0.5))
+        adam, batches = optim.Adam(model.parameters()), Batches(64, 16)
+        x = random.normal((64, 8))
+        for _ in range(30):
+            loss = (model(Tensor(x[next(batches)])) ** 2).mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        return b"".join(array.tobytes() for array in model.state_dict().values())
+
+    expected = [train(seed) for seed in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(train, range(2))) == expected
