@@ -2,7 +2,8 @@
 
 # isort: off
 from minigrad.tensor import Tensor
-from minigrad.engine import backward, enable_grad, grad, no_grad, primitive
+from minigrad.engine import backward, grad, primitive
+from minigrad.recording import enable_grad, no_grad
 from minigrad.ops import *  # noqa: F403
 from minigrad import ops, random
 # isort: on

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigrad import ops, random
-from minigrad.engine import operands
+from minigrad.dtypes import operands
 from minigrad.tensor import Tensor
 
 
@@ -14,6 +14,7 @@ def sample_gaussian(m, v) -> Tensor:
 
     The reparameterisation of Kingma & Welling 2014, section 2.4. m, v (..., D) -> z (..., D)
     """
+    m, v = operands("sample_gaussian", (m, v))
     noise = random.normal(np.broadcast_shapes(m.shape, v.shape), m.dtype)
     return m + ops.sqrt(v) * noise
 
@@ -23,7 +24,13 @@ def gaussian_parameters(h, axis=-1) -> tuple[Tensor, Tensor]:
 
     The first half is m; the second becomes v = softplus(·) + 10⁻⁸, which is never 0.
     """
-    m, h = ops.split(h, 2, axis)
+    (h,) = operands("gaussian_parameters", (h,))
+    if h.shape[axis] % 2:
+        raise ValueError(
+            f"gaussian_parameters: {h.shape[axis]} elements along axis {axis} of shape {h.shape} "
+            "are not two equal halves, means and variances"
+        )
+    m, h = ops.split(h, h.shape[axis] // 2, axis)
     return m, ops.softplus(h) + 1e-8
 
 
@@ -33,6 +40,7 @@ def kl_normal(qm, qv, pm, pv) -> Tensor:
     ½ Σ (r − 1 − log r + (qm − pm)² / pv) with r = qv / pv: the first three terms are the divergence
     `itakura_saito`, which nothing cancels in near r = 1. The p's may be numbers.
     """
+    qm, qv, pm, pv = operands("kl_normal", (qm, qv, pm, pv))
     distance = qm - pm
     terms = ops.itakura_saito(qv, pv) + distance * distance / pv
     return 0.5 * ops.sum(terms, axis=-1)
@@ -52,6 +60,7 @@ def log_bernoulli_with_logits(x, logits) -> Tensor:
 
 def log_mean_exp(x, axis) -> Tensor:
     """log (1/N Σ eˣ) over an axis of N elements, without overflow."""
+    (x,) = operands("log_mean_exp", (x,))
     return ops.logsumexp(x, axis=axis) - math.log(x.shape[axis])
 
 
@@ -61,5 +70,6 @@ def duplicate(x, rep) -> Tensor:
     >>> duplicate(Tensor([1.0, 2.0]), 2)
     Tensor([1., 2., 1., 2.])
     """
+    (x,) = operands("duplicate", (x,), keeps_integers=True)
     copies = ops.broadcast_to(x, shape=(rep, *x.shape))
     return copies.reshape(-1, *x.shape[1:])

@@ -6,50 +6,17 @@ operand's share of ∂L/∂a. The nodes form a graph without cycles, y → opera
 counting frees it. `backward` and `grad` walk it from the result to the leaves.
 """
 
-import threading
+import inspect
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from functools import wraps
-from typing import Any
 
 import numpy as np
 
+from minigrad.dtypes import operands
+from minigrad.recording import record_if, recording
 from minigrad.tensor import Tensor
 
 OPERATIONS: dict[str, Callable] = {}  # every operation by name: what the tests must cover
-
-
-class _Recording(threading.local):
-    on = True
-
-
-_recording = _Recording()
-
-
-@contextmanager
-def _record_if(on):
-    before, _recording.on = _recording.on, on
-    try:
-        yield
-    finally:
-        _recording.on = before
-
-
-def no_grad():
-    """Inside `with no_grad():` (or under the decorator `@no_grad()`) nothing is recorded.
-
-    >>> x = Tensor(2.0, requires_grad=True)
-    >>> with no_grad():
-    ...     y = x * x
-    >>> x * x, y
-    (Tensor(4., from multiply), Tensor(4.))
-    """
-    return _record_if(False)
-
-
-def enable_grad():
-    """Inside the block, operations are recorded even if a block around it says `no_grad`."""
-    return _record_if(True)
 
 
 class Node:
@@ -93,25 +60,37 @@ class Node:
         self.operands, self.pulls, self.versions = (), None, []
 
 
-def primitive(function):
+def primitive(function=None, *, keeps_integers=False):
     """Make a differentiable operation of a function that returns (array, pull, pull, …).
 
-    Positional arguments are tensors; numbers and arrays among them become constants of the
-    tensors' dtype. Keyword arguments are static. There is one pull per tensor, in order:
-    pull(g, y) -> cotangent, written in tensor operations so that it can be differentiated again.
-    A pull may leave g's broadcast axes as they are (the engine sums over them), and is called only
-    if somebody needs its result. None in its place says that the gradient is 0 everywhere.
+    Parameters before `/` are operands: tensors; numbers and arrays among them become constants, by
+    the policy of dtypes.py. (Without a `/` all positional ones are.) Those after it are static, by
+    position or by keyword. There is one pull per operand, in order: pull(g, y) -> cotangent,
+    written in tensor operations so that it can be differentiated again. A pull may leave g's
+    broadcast axes as they are (the engine sums over them), and is called only if somebody needs its
+    result. None in its place says that the gradient is 0 everywhere.
 
-    Raises TypeError if tensors of different floating dtypes meet.
+    keeps_integers: the result of whole numbers is whole numbers; else they come as float32.
+
+    Raises TypeError if tensors of different floating dtypes meet, or if a static argument is a
+    tensor that requires a gradient, which would be lost.
     """
-    name = function.__name__
+    if function is None:
+        return lambda function: primitive(function, keeps_integers=keeps_integers)
+    name, count = function.__name__, _operand_count(function)
 
     @wraps(function)
     def operation(*values, **static):
-        tensors = operands(name, values)
+        tensors = operands(name, values[:count], keeps_integers)
+        for value in (*values[len(tensors) :], *static.values()):
+            if isinstance(value, Tensor) and value._requires_grad:
+                raise TypeError(
+                    f"{name}: a tensor of shape {value.shape} that requires a gradient stands for "
+                    "a static argument, which gets none; use .detach() if that is meant"
+                )
         try:
             with np.errstate(all="ignore"):  # log(0) is -inf, as it says; not a warning as well
-                array, *pulls = function(*tensors, **static)
+                array, *pulls = function(*tensors, *values[len(tensors) :], **static)
         except ValueError as error:
             if "could not be broadcast" not in str(error) and "shape mismatch" not in str(error):
                 raise
@@ -120,19 +99,22 @@ def primitive(function):
                 f"{name}: shapes {shapes} do not broadcast; from the right, sizes must be equal, "
                 "or one of them 1 or missing"
             ) from None
+        except TypeError as error:
+            if "numpy boolean" not in str(error):
+                raise
+            raise TypeError(
+                f"{name}: not for bool tensors, as in PyTorch; make whole numbers of them: "
+                "Tensor(x, dtype='int64')"
+            ) from None
         if len(pulls) != len(tensors):
             raise TypeError(f"{name}: {len(tensors)} tensors but {len(pulls)} pulls")
-        array = np.asarray(array)
-        if array.dtype == np.float64 and "dtype" not in static:
-            if not any(operand.dtype.char in "dD" for operand in tensors):
-                array = array.astype(np.float32)  # NumPy's answer for whole numbers: [1, 2] / 3
         y = Tensor._own(array)
         for operand in tensors:  # a view: a write to what it shows is a write to it
             if y._array is operand._array or (
                 y._array.base is not None and np.may_share_memory(y._array, operand._array)
             ):
                 y._version = operand._version
-        if _recording.on and any(operand._requires_grad for operand in tensors):
+        if recording.on and any(operand._requires_grad for operand in tensors):
             y._requires_grad = True
             y._node = Node(name, tensors, pulls, y)
         return y
@@ -141,28 +123,19 @@ def primitive(function):
     return operation
 
 
+def _operand_count(function):
+    """How many positional arguments are operands; None: all of them."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return None
+    only = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
+    return only or kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 def composite(function):
     """Register a function of operations as an operation of its own: it needs no pull."""
     OPERATIONS.setdefault(function.__name__, function)
     return function
-
-
-def operands(name, values) -> tuple[Tensor, ...]:
-    """Tensors as they are; the rest as constants of the one floating dtype among them."""
-    dtype: Any = None
-    for value in values:
-        if isinstance(value, Tensor) and value.dtype.kind in "fc":
-            if dtype is None or (value.dtype.kind, dtype.kind) == ("c", "f"):
-                dtype = value.dtype
-            elif value.dtype != dtype and value.dtype.kind == dtype.kind:
-                raise TypeError(
-                    f"{name}: {dtype} and {value.dtype} tensors meet; an operation never changes "
-                    "the dtype by itself, so convert one of them with .to(dtype)"
-                )
-    return tuple(
-        v if isinstance(v, Tensor) and dtype in (None, v.dtype) else Tensor(v, dtype=dtype)
-        for v in values
-    )
 
 
 def backward(
@@ -173,7 +146,7 @@ def backward(
     gradient: of y's shape; 1 if y is a single number, otherwise required (ValueError).
     retain_graph: keep the graph for another pass (default: as create_graph).
     create_graph: record the pulls as well, so that the gradients can be differentiated.
-    inputs: the leaves to do it for (default: all); what only others need is not computed.
+    inputs: the leaf or leaves to do it for (default: all); what only others need is not computed.
 
     >>> a, b = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=True)
     >>> backward(a * b + a)
@@ -184,6 +157,9 @@ def backward(
     order = _topological_order(y)
     leaves = [tensor for tensor in order if tensor._node is None]
     if inputs is not None:
+        inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        if not inputs or not all(isinstance(tensor, Tensor) for tensor in inputs):
+            raise TypeError("backward: inputs must be a tensor, or one or more in a list")
         wanted = {id(tensor): tensor for tensor in inputs}
         if any(tensor._node is not None for tensor in wanted.values()):
             raise ValueError("backward: inputs must be leaves; for results on the way, call grad")
@@ -194,7 +170,7 @@ def backward(
         if g is None:
             continue
         if leaf.grad is not None:
-            with _record_if(create_graph):
+            with record_if(create_graph):
                 g = leaf.grad + g
         elif g._node is None and (id(g) in handed_out or g._array.base is not None):
             g = Tensor(g)  # a + b hands one cotangent to both; each leaf shall own its gradient
@@ -291,7 +267,7 @@ def _pull_back(order, seed, targets, retain_graph, create_graph) -> list[Tensor 
         if tensor._node is not None and any(id(o) in needed for o, _ in tensor._node.active()):
             needed.add(id(tensor))
     cotangents = {id(order[-1]): seed}
-    with _record_if(create_graph), np.errstate(all="ignore"):
+    with record_if(create_graph), np.errstate(all="ignore"):
         while order:
             y = order.pop()
             g = cotangents.pop(id(y), None)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minigrad import kernels, ops
-from minigrad.engine import enable_grad, grad, no_grad
+from minigrad import ops
+from minigrad.engine import grad
+from minigrad.recording import enable_grad, no_grad
 from minigrad.tensor import Tensor
 
 COMPLEX_STEP = 1e-20
@@ -33,8 +34,9 @@ def gradcheck(
     """True if backward's gradients of f agree with differences of f; else GradcheckError.
 
     f: takes one Tensor per input, returns a Tensor or a tuple of them; deterministic.
-    inputs: arrays, Tensors or numbers, converted to float64; keep them away from kinks (by more
-        than 2·10⁻³) and small: the whole Jacobian is computed, one column per input element.
+    inputs: arrays, Tensors or numbers, converted to float64 (a single array or Tensor is the one
+        input); keep them away from kinks (by more than 2·10⁻³) and small: the whole Jacobian is
+        computed, one column per input element.
     method: "complex", "five-point", or "auto": complex where both give the same.
     tolerance: on errors, relative to the largest entry of the Jacobian's columns for that input
         (10⁻¹⁰ for complex, 10⁻⁷ for five-point). What the reference itself may be off comes on top.
@@ -43,7 +45,7 @@ def gradcheck(
     of rows from one that is random throughout. Never ones: a pull that is right for ones alone, or
     BatchNorm's, where the answer to ones is zero, would pass.
     """
-    points = [np.array(x, dtype=np.float64) for x in inputs]
+    points = [np.array(x, dtype=np.float64) for x in _several(inputs)]
     values = _values(f, points)
     if not np.array_equal(values, _values(f, points), equal_nan=True):
         raise GradcheckError("gradcheck: f gave two results for the same inputs; is it random?")
@@ -68,6 +70,7 @@ def gradgradcheck(
     That is `gradcheck` of (inputs, cotangents) -> gradients, where the cotangents of f's results
     are inputs too. Arguments as in `gradcheck`.
     """
+    inputs = _several(inputs)
     cotangent = np.random.default_rng(seed).uniform(0.5, 1.5, len(_values(f, inputs)))
 
     def gradients(*tensors):
@@ -75,6 +78,10 @@ def gradgradcheck(
         return _vjp(f, xs, tensors[-1], create_graph=True)
 
     return gradcheck(gradients, [*inputs, cotangent], method=method, tolerance=tolerance, seed=seed)
+
+
+def _several(inputs):
+    return [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else list(inputs)
 
 
 def _output(f, xs) -> Tensor:
@@ -111,8 +118,7 @@ def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
         if method == "five-point":
             return differences, error, method
     try:
-        with kernels.backend("numpy"):  # whose kernels take complex numbers
-            exact, exact_error = _columns(f, points, _complex_column)
+        exact, exact_error = _columns(f, points, _complex_column)
     except Exception:  # whatever f does not do with complex numbers
         if method == "complex":
             raise

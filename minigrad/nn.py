@@ -184,7 +184,8 @@ class Dropout(Module):
     def forward(self, x):
         if not self.training:
             return x
-        kept = random.bernoulli(np.full(x.shape, 1 - self.p, x.dtype))
+        dtype = x.dtype if x.dtype.kind == "f" else np.float32
+        kept = random.bernoulli(np.full(x.shape, 1 - self.p, dtype))
         return x * (kept / (1 - self.p))
 
 

@@ -71,7 +71,7 @@ def fake_images(g, x_real):
 
 def logits(d, x_real, x_fake):
     """(h_real, h_fake), of one pass over both: D, without BatchNorm, sees each image by itself."""
-    return ops.split(d(ops.concatenate([x_real, x_fake])), 2)
+    return ops.split(d(ops.concatenate([x_real, x_fake])), len(x_real))
 
 
 def discriminator_loss(g, d, x_real) -> Tensor:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.ops.elementwise import _chain, _select
 from minigrad.ops.shape import _concatenate
 
 CASES = {}
@@ -67,7 +68,8 @@ def binary(name, theirs, a=(-2.0, 2.0), b=(-2.0, 2.0)):
     def draw_case(draw):
         drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3))
         left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
-        return [draw(values(left, *a)), draw(values(right, *b))], getattr(mg, name), theirs
+        ours = getattr(mg, name, _chain)
+        return [draw(values(left, *a)), draw(values(right, *b))], ours, theirs
 
 
 binary("add", torch.add)
@@ -77,6 +79,9 @@ binary("divide", torch.div, b=(0.3, 3))
 binary("itakura_saito", lambda q, p: q / p - 1 - torch.log(q / p), a=(0.2, 4), b=(0.2, 4))
 binary("maximum", torch.maximum, b=(-1.97, 2.03))  # a grid of its own: no ties
 binary("minimum", torch.minimum, b=(-1.97, 2.03))
+
+
+binary("_chain", torch.mul)
 
 
 @case("power")
@@ -131,10 +136,10 @@ def _(draw):
     return arrays, lambda a, b: mg.where(condition, a, b), theirs
 
 
-@case("select")
+@case("_select")
 def _(draw):
     arrays, condition, theirs = _chosen(draw)
-    return arrays, lambda a, b: mg.select(a, b, condition=condition), theirs
+    return arrays, lambda a, b: _select(a, b, condition=condition), theirs
 
 
 # ---- reductions
@@ -166,7 +171,16 @@ def reduction(name, theirs, unique=False):
 
 reduction("sum", torch.sum)
 reduction("mean", torch.mean)
-reduction("max", torch.amax, unique=True)
+reduction("amax", torch.amax, unique=True)
+
+
+@case("max")
+def _(draw):
+    x = draw(values(draw(shapes(max_dims=2)), -2, 2, unique=True))
+    axis = draw(st.none() | st.integers(-x.ndim, x.ndim - 1)) if x.ndim else None
+    if axis is None:
+        return [x], mg.max, torch.max
+    return [x], lambda x: mg.max(x, axis).values, lambda x: torch.max(x, axis).values
 reduction("logsumexp", torch.logsumexp)
 
 
@@ -199,10 +213,17 @@ def _(draw):
 
 @case("transpose")
 def _(draw):
+    x = draw(values(draw(shapes(min_dims=1)), -2, 2))
+    dims = [draw(st.integers(-x.ndim, x.ndim - 1)) for _ in range(2)]
+    return [x], lambda x: mg.transpose(x, *dims), lambda x: torch.transpose(x, *dims)
+
+
+@case("permute")
+def _(draw):
     x = draw(values(draw(shapes()), -2, 2))
     order = draw(st.permutations(range(x.ndim)))
     order = [i - x.ndim if draw(st.booleans()) else i for i in order]
-    return [x], lambda x: mg.transpose(x, axes=order), lambda x: x.permute(order)
+    return [x], lambda x: mg.permute(x, dims=order), lambda x: x.permute(order)
 
 
 @case("broadcast_to")
@@ -289,11 +310,11 @@ def _(draw):
     shape = draw(shapes(min_dims=1))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
     cuts = draw(st.lists(st.integers(0, shape[axis]), max_size=2).map(sorted))
-    cuts = shape[axis] if not cuts else cuts
+    sizes = np.diff([0, *cuts, shape[axis]]).tolist() if cuts else draw(st.integers(1, 4))
     return (
         [draw(values(shape, -2, 2))],
-        lambda x: tuple(mg.split(x, cuts, axis)),
-        lambda x: torch.tensor_split(x, cuts, axis),
+        lambda x: mg.split(x, sizes, axis),
+        lambda x: torch.split(x, sizes, axis),
     )
 
 

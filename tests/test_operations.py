@@ -26,7 +26,7 @@ def test_the_table_names_every_operation():
     """A user's own operations are registered as well, hence the module."""
     ours = {name for name, f in OPERATIONS.items() if f.__module__.startswith("minigrad.")}
     assert set(CASES) == ours
-    assert ours - {"_concatenate"} == set(mg.ops.__all__)
+    assert {name for name in ours if name[0] != "_"} == set(mg.ops.__all__)
 
 
 @each

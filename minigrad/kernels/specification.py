@@ -144,8 +144,10 @@ def argmax_windows(x, kernel, stride, padding):
     """
     H, W = x.shape[2:]
     pads = (0, 0), (0, 0), *((p, p) for p in padding)
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x.real
+    least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     arrays = (
-        np.pad(x.real, pads, constant_values=-np.inf),
+        np.pad(x, pads, constant_values=least),
         np.pad(np.arange(H * W).reshape(1, 1, H, W), pads, constant_values=-1),
     )
     patches = (_patches(array, kernel, stride, (0, 0)) for array in arrays)

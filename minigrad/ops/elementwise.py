@@ -7,35 +7,47 @@ broadcast to y's; the engine sums ā over the axes along which a was broadcast.
 import numpy as np
 
 from minigrad import kernels
+from minigrad.dtypes import operands
 from minigrad.engine import composite, primitive
 
 
-def _chain(g, slope):
-    """g · slope, except that 0 · ∞ = 0.
+@primitive
+def _chain(g, slope, /, *at):
+    """y = g · slope, and 0 where that is 0 · ∞ or 0 · NaN at finite operands: the chain rule.
 
-    Where a cotangent is zero nothing downstream depends on the value, however singular it is:
-    in where(x > 0, log(x), 0) no NaN comes back through the branch that was not taken.
+    VJP, for the cotangent c of y: ḡ = _chain(c, slope, *at), the slope's is c g, at's 0
+
+    The convention of all operations with a singular slope: at finite operands a cotangent of
+    exactly 0 sends exactly 0, however infinite the slope, because nothing depends on the value
+    there; in where(x > 0, log(x), 0) no NaN comes back through the branch that was not taken.
+    Everywhere else it is plain arithmetic. The price: a cotangent that is 0 only in the limit sends
+    0, too, so that sqrt(x) ** 2 has the gradient 0 at x = 0, where the limit is 1.
     """
-    singular = ~np.isfinite(slope._array) & (g._array == 0)
-    return g * (where(singular, 0, slope) if singular.any() else slope)
+    y = g._array * slope._array
+    finite = True
+    for operand in at:
+        finite = finite & np.isfinite(operand._array)
+    y = np.where(np.isnan(y) & (g._array == 0) & finite, y.dtype.type(0), y)
+    pulls = (lambda c, y: _chain(c, slope, *at), lambda c, y: c * g, *[None] * len(at))
+    return y, *pulls
 
 
 # ---- arithmetic
 
 
-@primitive
+@primitive(keeps_integers=True)
 def add(a, b):
     """y = a + b.   VJP: ā = g, b̄ = g"""
     return a._array + b._array, lambda g, y: g, lambda g, y: g
 
 
-@primitive
+@primitive(keeps_integers=True)
 def subtract(a, b):
     """y = a − b.   VJP: ā = g, b̄ = −g"""
     return np.subtract(a._array, b._array), lambda g, y: g, lambda g, y: -g
 
 
-@primitive
+@primitive(keeps_integers=True)
 def multiply(a, b):
     """y = a b.   VJP: ā = g b, b̄ = g a"""
     return a._array * b._array, lambda g, y: g * b, lambda g, y: g * a
@@ -45,16 +57,16 @@ def multiply(a, b):
 def divide(a, b):
     """y = a / b.   VJP: ā = g / b, b̄ = −g y / b"""
     y = a._array / b._array
-    return y, lambda g, y: _chain(g, 1 / b), lambda g, y: _chain(g, -y / b)
+    return y, lambda g, y: _chain(g, 1 / b, a, b), lambda g, y: _chain(g, -y / b, a, b)
 
 
-@primitive
+@primitive(keeps_integers=True)
 def negative(a):
     """y = −a.   VJP: ā = −g"""
     return -a._array, lambda g, y: -g
 
 
-@primitive
+@primitive(keeps_integers=True)
 def power(a, b):
     """y = aᵇ.   VJP: ā = g b aᵇ⁻¹, b̄ = g y log a
 
@@ -62,19 +74,24 @@ def power(a, b):
     a = 0 ≤ b the second is 0, because 0ᵇ is constant for b > 0.
     """
 
+    if a.dtype.kind in "biu" and (b._array < 0).any():
+        raise TypeError(
+            f"power: whole numbers ({a.dtype}) to a negative power are none; write x.float() ** b"
+        )
+
     def pull_a(g, y):
         constant = (a._array == 0) & (b._array == 0)
-        return _chain(g, b * a ** where(constant, 1, b - 1) if constant.any() else b * a ** (b - 1))
+        return _chain(g, b * a ** where(constant, 1, b - 1), a, b)
 
     def pull_b(g, y):
         flat = (a._array == 0) & (b._array.real >= 0)
-        return _chain(g, y * log(where(flat, 1, a)) if flat.any() else y * log(a))
+        return _chain(g, y * log(where(flat, 1, a)), a, b)
 
     return a._array**b._array, pull_a, pull_b
 
 
-@primitive
-def to(a, *, dtype):
+@primitive(keeps_integers=True)
+def to(a, /, dtype):
     """y = a in another floating dtype.   VJP: ā = g in a's dtype"""
     if np.dtype(dtype).char not in "fdFD":
         raise TypeError(
@@ -90,30 +107,30 @@ def to(a, *, dtype):
 @primitive
 def exp(a):
     """y = eᵃ.   VJP: ā = g y"""
-    return kernels.exp(a._array), lambda g, y: _chain(g, y)
+    return kernels.exp(a._array), lambda g, y: _chain(g, y, a)
 
 
 @primitive
 def expm1(a):
     """y = eᵃ − 1, accurate near a = 0.   VJP: ā = g (y + 1)"""
-    return np.expm1(a._array), lambda g, y: _chain(g, y + 1)
+    return np.expm1(a._array), lambda g, y: _chain(g, y + 1, a)
 
 
 @primitive
 def log(a):
     """y = log a.   VJP: ā = g / a"""
-    return np.log(a._array), lambda g, y: _chain(g, 1 / a)
+    return np.log(a._array), lambda g, y: _chain(g, 1 / a, a)
 
 
 @primitive
 def log1p(a):
     """y = log(1 + a), accurate near a = 0.   VJP: ā = g / (1 + a)"""
-    return np.log1p(a._array), lambda g, y: _chain(g, 1 / (1 + a))
+    return np.log1p(a._array), lambda g, y: _chain(g, 1 / (1 + a), a)
 
 
 @primitive
 def itakura_saito(q, p):
-    """y = r − 1 − log r for r = q / p > 0.   VJP: q̄ = g (q − p) / (q p), p̄ = g (p − q) / p²
+    """y = r − 1 − log r for r = q / p > 0.   VJP: q̄ = g (q − p) / q / p, p̄ = g (p − q) / p / p
 
     The divergence of Itakura & Saito (1968): 0 at q = p, and ≈ d²/2 near it with d = (q − p) / p,
     which is all that is left of two numbers of size d: at d = 10⁻⁷ the formula has no digit right
@@ -126,13 +143,17 @@ def itakura_saito(q, p):
     series = d * d * (1 / 2 - d * (1 / 3 - d * (1 / 4 - d * (1 / 5 - d * (1 / 6 - d / 7)))))
     far = np.where(np.abs(d.real) < 0.5, d - np.log1p(d), r - 1 - np.log(r))
     y = np.where(np.abs(d.real) < 1e-3, series, far).astype(q.dtype)
-    return y, lambda g, y: g * ((q - p) / (q * p)), lambda g, y: g * ((p - q) / (p * p))
+    return (  # divided twice, because q p and p² of small numbers are 0 in float32
+        y,
+        lambda g, y: _chain(g, (q - p) / q / p, q, p),
+        lambda g, y: _chain(g, (p - q) / p / p, q, p),
+    )
 
 
 @primitive
 def sqrt(a):
     """y = √a.   VJP: ā = g / (2 y)"""
-    return np.sqrt(a._array), lambda g, y: _chain(g, 0.5 / y)
+    return np.sqrt(a._array), lambda g, y: _chain(g, 0.5 / y, a)
 
 
 # ---- activations
@@ -153,6 +174,7 @@ def softplus(a):
 @composite
 def logsigmoid(a):
     """y = log σ(a) = −softplus(−a): finite wherever a is, unlike log(sigmoid(a))."""
+    (a,) = operands("logsigmoid", (a,))
     return -softplus(-a)
 
 
@@ -162,21 +184,21 @@ def tanh(a):
     return np.tanh(a._array), lambda g, y: g * (1 - y * y)
 
 
-@primitive
+@primitive(keeps_integers=True)
 def relu(a):
     """y = max(a, 0).   VJP: ā = g where a > 0, else 0"""
     return np.maximum(a._array, 0), lambda g, y: leaky_relu_pull(g, a, negative_slope=0)
 
 
 @primitive
-def leaky_relu(a, *, negative_slope=0.01):
+def leaky_relu(a, /, negative_slope=0.01):
     """y = a where a > 0, else s a, with s = negative_slope.   VJP: ā = g where a > 0, else s g"""
     s = float(negative_slope)
     return kernels.leaky_relu(a._array, s), lambda g, y: leaky_relu_pull(g, a, negative_slope=s)
 
 
 @primitive
-def leaky_relu_pull(g, a, *, negative_slope):
+def leaky_relu_pull(g, a, /, negative_slope):
     """h = g where a > 0, else s g, with s = negative_slope: leaky_relu's pull.
 
     VJP, for the cotangent c of h: ḡ = leaky_relu_pull(c, a), ā = 0
@@ -187,7 +209,7 @@ def leaky_relu_pull(g, a, *, negative_slope):
 
 
 @primitive
-def elu(a, *, alpha=1.0):
+def elu(a, /, alpha=1.0):
     """y = a where a > 0, else α (eᵃ − 1), α > 0.   VJP: ā = elu_pull(g, y)
 
     Clevert, Unterthiner & Hochreiter 2016, eq. 15. Raises ValueError if α ≤ 0.
@@ -199,7 +221,7 @@ def elu(a, *, alpha=1.0):
 
 
 @primitive
-def elu_pull(g, y, *, alpha):
+def elu_pull(g, y, /, alpha):
     """h = g where y > 0, else g (y + α): elu's slope from its result, for α eᵃ = y + α.
 
     VJP, for the cotangent c of h: ḡ = elu_pull(c, y), ȳ = 0 where y > 0, else c g
@@ -214,19 +236,19 @@ def elu_pull(g, y, *, alpha):
 # ---- choices. At a tie, maximum and minimum send half of the cotangent to each
 
 
-@primitive
+@primitive(keeps_integers=True)
 def abs(a):
     """y = |a|.   VJP: ā = g sign(a), 0 at a = 0"""
     return np.abs(a._array), lambda g, y: g * np.sign(a._array)
 
 
-@primitive
+@primitive(keeps_integers=True)
 def maximum(a, b):
     """y = max(a, b).   VJP: ā = g where a > b, g / 2 where a = b, else 0; b̄ = g − ā"""
     return np.maximum(a._array, b._array), *_halves(a._array > b._array, a._array == b._array)
 
 
-@primitive
+@primitive(keeps_integers=True)
 def minimum(a, b):
     """y = min(a, b).   VJP: ā = g where a < b, g / 2 where a = b, else 0; b̄ = g − ā"""
     return np.minimum(a._array, b._array), *_halves(a._array < b._array, a._array == b._array)
@@ -237,13 +259,19 @@ def _halves(first, tie):
     return lambda g, y: g * share, lambda g, y: g * (1 - share)
 
 
-@primitive
-def clip(a, *, min=None, max=None):
-    """y = a kept within [min, max].   VJP: ā = g where min ≤ a ≤ max, else 0"""
-    low = -np.inf if min is None else float(min)
-    high = np.inf if max is None else float(max)
-    inside = (a._array >= low) & (a._array <= high)
-    return np.clip(a._array, low, high), lambda g, y: where(inside, g, 0)
+@primitive(keeps_integers=True)
+def clip(a, /, min=None, max=None):
+    """y = a kept within [min, max].   VJP: ā = g where min ≤ a ≤ max, else 0
+
+    Of whole numbers it is whole numbers if the bounds are, else float32.
+    """
+    if min is None and max is None:
+        raise ValueError("clip: min and max are both None; give at least one of them")
+    bounds = (a if bound is None else bound for bound in (min, max))
+    x, low, high = (t._array for t in operands("clip", (a, *bounds), keeps_integers=True))
+    y = x if min is None else np.maximum(x, low)
+    y = y if max is None else np.minimum(y, high)
+    return y, lambda g, y: where((x >= low) & (x <= high), g, 0)
 
 
 @composite
@@ -256,11 +284,11 @@ def where(condition, a, b):
     >>> x.grad  # and not NaN: the slope of log at 0 is infinite, but was not asked for
     Tensor([0., 1.])
     """
-    return select(a, b, condition=condition)
+    return _select(a, b, condition=condition)
 
 
-@primitive
-def select(a, b, *, condition):
+@primitive(keeps_integers=True)
+def _select(a, b, /, condition):
     """y = a where the condition holds, else b.   VJP: ā = g there, else 0; b̄ = 0 there, else g"""
     condition = np.array(condition, dtype=bool)
     try:
@@ -272,6 +300,6 @@ def select(a, b, *, condition):
         ) from None
     return (
         np.where(condition, a._array, b._array),
-        lambda g, y: select(g, 0, condition=condition),
-        lambda g, y: select(0, g, condition=condition),
+        lambda g, y: _select(g, 0, condition=condition),
+        lambda g, y: _select(0, g, condition=condition),
     )

@@ -3,7 +3,8 @@
 import numpy as np
 
 from minigrad import kernels
-from minigrad.engine import composite, operands, primitive
+from minigrad.dtypes import operands
+from minigrad.engine import composite, primitive
 from minigrad.ops.shape import reshape
 
 
@@ -14,7 +15,7 @@ def matmul(a, b):
     A vector (K,) counts as one row on the left, as one column on the right, and y has no axis for
     it. Raises ValueError if the K differ.
     """
-    a, b = operands("matmul", (a, b))
+    a, b = operands("matmul", (a, b), keeps_integers=True)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: {a.shape} @ {b.shape}: a number is no matrix; multiply with *")
     _check_inner(a, b)
@@ -36,15 +37,17 @@ def _check_inner(a, b):
         )
 
 
-@primitive
+@primitive(keeps_integers=True)
 def bmm(a, b):
     """y = a b           a (..., N, K), b (..., K, M) -> y (..., N, M); the batch axes broadcast
     VJP: ā = g bᵀ (..., N, K),  b̄ = aᵀ g (..., K, M)"""
     _check_inner(a, b)
+    if a.dtype == bool:
+        raise TypeError("matmul: not for bool tensors; convert them: Tensor(x, dtype='float32')")
     return kernels.matmul(a._array, b._array), lambda g, y: bmm(g, b.mT), lambda g, y: bmm(a.mT, g)
 
 
-@primitive
+@primitive(keeps_integers=True)
 def linear(x, weight, bias):
     """y = x wᵀ + b      x (N, K), w (M, K), b (M,) -> y (N, M)
     VJP: x̄ = g w (N, K),  w̄ = gᵀ x (M, K),  b̄ = Σₙ g (M,)"""

@@ -21,7 +21,7 @@ def _channels(x):
 
 
 @primitive
-def batch_norm(x, weight, bias, *, eps=1e-5, observe=None):
+def batch_norm(x, weight, bias, /, eps=1e-5, observe=None):
     """y = γ x̂ + β, x̂ = (x − μ) / √(σ² + ε)      x (N, C, …), γ = weight and β = bias (C,) -> like x
     VJP: x̄ = batch_norm_pull(γ g, x),  γ̄ = normalized_sum(g, x),  β̄ = ∑ g (C,)
 
@@ -57,14 +57,20 @@ def _normalized(x, eps):
     return batch_norm(x, Tensor(one), Tensor(0 * one), eps=eps)
 
 
+def _check_same(name, g, x):
+    if g.shape != x.shape or x.ndim < 2:
+        raise ValueError(f"{name}: g {g.shape} and x {x.shape}; they must be one shape, (N, C, …)")
+
+
 @primitive
-def batch_norm_pull(g, x, *, eps):
+def batch_norm_pull(g, x, /, eps):
     """h = (g − ⟨g⟩ − x̂ ⟨g x̂⟩) / √(σ² + ε), ⟨·⟩ being a channel's mean: x̂'s pull, from x̂ = x̂(x).
 
     VJP, for the cotangent c of h: ḡ = h(c, x), for h is symmetric in c and g; and with
     r = 1 / √(σ² + ε), whose slope is −r² x̂ / N,   x̄ = −r (h(g ⟨c x̂⟩ + c ⟨g x̂⟩, x) + x̂ ⟨c h⟩)
     """
     axes, shape = _channels(x)
+    _check_same("batch_norm_pull", g, x)
     average, variance = kernels.moments(_flat(x._array))
     r = 1 / np.sqrt(variance + x.dtype.type(eps))
     h = kernels.normalize_pull(_flat(g._array), _flat(x._array), average, r)
@@ -82,10 +88,11 @@ def batch_norm_pull(g, x, *, eps):
 
 
 @primitive
-def normalized_sum(g, x, *, eps):
+def normalized_sum(g, x, /, eps):
     """y = ∑ g x̂, over the batch and all places: g, x (N, C, …) -> y (C,)
     VJP, for the cotangent c of y: ḡ = c x̂,  x̄ = batch_norm_pull(c g, x)"""
     _, shape = _channels(x)
+    _check_same("normalized_sum", g, x)
     average, variance = kernels.moments(_flat(x._array))
     r = 1 / np.sqrt(variance + x.dtype.type(eps))
     return (

@@ -4,14 +4,17 @@ axis: None (all of them), a number or a tuple. keepdims keeps the reduced axes, 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad import kernels
+from minigrad.dtypes import operands
 from minigrad.engine import composite, primitive
-from minigrad.ops.elementwise import exp, sigmoid, where
-from minigrad.ops.shape import broadcast_to, getitem, reshape
+from minigrad.ops.elementwise import exp, maximum, sigmoid
+from minigrad.ops.shape import as_index, broadcast_to, getitem, reshape
+from minigrad.tensor import Tensor
 
 
 def _axes(x, axis):
@@ -49,29 +52,33 @@ def _sum(array, axes):
     return _sum(y, rest) if rest else y
 
 
-@primitive
-def sum(x, *, axis=None, keepdims=False):
-    """y = Σ x over the axes.   VJP: x̄ = g, repeated along them"""
+@primitive(keeps_integers=True)
+def sum(x, /, axis=None, keepdims=False):
+    """y = Σ x over the axes.   VJP: x̄ = g, repeated along them
+
+    Whole numbers and truths are added up as int64.
+    """
     axes = _axes(x, axis)
     shape, kept = x.shape, _kept(x, axes)
-    y = _sum(x._array, sorted(axes))
+    array = x._array.astype(np.int64) if x.dtype.kind in "biu" else x._array
+    y = _sum(array, sorted(axes))
     return y.reshape(_result_shape(kept, axes, keepdims)), lambda g, y: _spread(g, kept, shape)
 
 
 @composite
-def mean(x, *, axis=None, keepdims=False):
-    """y = Σ x / N over the axes, N elements each."""
+def mean(x, axis=None, keepdims=False):
+    """y = Σ x / N over the axes, N elements each. Of whole numbers it is float32."""
+    (x,) = operands("mean", (x,), keeps_integers=True)
     count = math.prod(x.shape[i] for i in _axes(x, axis))
     return sum(x, axis=axis, keepdims=keepdims) * (1 / count if count else math.nan)
 
 
-@primitive
-def max(x, *, axis=None, keepdims=False):
+@primitive(keeps_integers=True)
+def amax(x, /, axis=None, keepdims=False):
     """y = max x over the axes.   VJP: x̄ = g at the maximum; equal shares where several tie"""
     axes = _axes(x, axis)
     shape, kept = x.shape, _kept(x, axes)
-    if 0 in shape and x.size == 0 != math.prod(kept):
-        raise ValueError(f"max: shape {shape} has no element along axis {axes}")
+    _check_extreme("amax", x, kept, axes)
 
     def pull(g, y):
         top = x._array == y._array.reshape(kept)
@@ -80,11 +87,51 @@ def max(x, *, axis=None, keepdims=False):
     return x._array.max(axis=axes, keepdims=keepdims), pull
 
 
+def _check_extreme(name, x, kept, axes):
+    if x.size == 0 and (math.prod(kept) or not x.shape):
+        raise ValueError(f"{name}: shape {x.shape} has no element along axis {axes}")
+
+
+class Max(NamedTuple):
+    """What `max` along one axis gives."""
+
+    values: Tensor
+    indices: Tensor  # int64, of the first maximum
+
+
+@composite
+def max(x, axis=None, keepdims=False):
+    """(values, indices) of the maxima along one axis; without an axis, the maximum of all of x.
+
+    As in PyTorch: along an axis the first of equal maxima gets the cotangent, without one all in
+    equal shares; max(x, y) of two tensors is `maximum`; `amax` takes several axes.
+
+    >>> from minigrad import Tensor
+    >>> max(Tensor([[1.0, 5.0], [7.0, 3.0]]), 1)
+    Max(values=Tensor([5., 7.]), indices=Tensor([1, 0], dtype=int64))
+    """
+    if isinstance(axis, Tensor):
+        return maximum(x, axis)
+    (x,) = operands("max", (x,), keeps_integers=True)
+    if axis is None:
+        return amax(x, keepdims=keepdims)
+    if np.ndim(axis):
+        raise TypeError(f"max: axis = {axis}; it must be one axis, for amax takes several")
+    (axis,) = _axes(x, axis)
+    _check_extreme("max", x, _kept(x, (axis,)), axis)
+    first = x._array.argmax(axis=axis, keepdims=True)
+    index = list(np.indices(first.shape, sparse=True))
+    index[axis] = first
+    values, indices = getitem(x, index=tuple(index)), Tensor(first)
+    shape = _result_shape(first.shape, (axis,), keepdims)
+    return Max(reshape(values, shape=shape), reshape(indices, shape=shape))
+
+
 @primitive
-def logsumexp(x, *, axis, keepdims=False):
+def logsumexp(x, /, axis, keepdims=False):
     """y = log Σ eˣ over the axes, shifted by the maximum.   VJP: x̄ = g e^(x − y) = g softmax(x)
 
-    Never overflows; −∞ for a row of −∞, whose cotangent is 0.
+    Never overflows; −∞ for a row of −∞.
     """
     axes = _axes(x, axis)
     shape, kept = x.shape, _kept(x, axes)
@@ -93,17 +140,16 @@ def logsumexp(x, *, axis, keepdims=False):
     last = x._array.transpose(*rest, *axes).reshape(sizes)
     y = kernels.logsumexp_last(last)
 
-    def pull(g, y):
-        y = reshape(y, shape=kept)
-        y = where(y._array == -np.inf, 0, y)  # e^(−∞ − 0) = 0, while e^(−∞ + ∞) is NaN
-        return _spread(g, kept, shape) * exp(x - y)
-
-    return y.reshape(_result_shape(kept, axes, keepdims)), pull
+    return (
+        y.reshape(_result_shape(kept, axes, keepdims)),
+        lambda g, y: _spread(g, kept, shape) * exp(x - reshape(y, shape=kept)),
+    )
 
 
 @composite
-def log_softmax(x, *, axis):
+def log_softmax(x, axis):
     """y = x − log Σ eˣ over the axis: log-probabilities from logits."""
+    (x,) = operands("log_softmax", (x,))
     return x - logsumexp(x, axis=axis, keepdims=True)
 
 
@@ -117,7 +163,8 @@ def cross_entropy(logits, labels):
     >>> cross_entropy(Tensor([[0.0, 0.0], [0.0, 100.0]]), [0, 1])  # (log 2 + 0) / 2
     Tensor(0.3465736)
     """
-    labels = np.array(labels)
+    (logits,) = operands("cross_entropy", (logits,))
+    labels = as_index(labels)[0]
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
             f"cross_entropy: logits {logits.shape} and labels {labels.shape}; they must be (N, C) "

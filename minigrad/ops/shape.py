@@ -3,12 +3,13 @@
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from minigrad.engine import composite, operands, primitive
+from minigrad.dtypes import operands
+from minigrad.engine import composite, primitive
 from minigrad.tensor import Tensor
 
 
-@primitive
-def reshape(x, *, shape):
+@primitive(keeps_integers=True)
+def reshape(x, /, shape):
     """y = the elements of x in C order, as another shape.   VJP: x̄ = g in x's shape"""
     before = x.shape
     try:
@@ -21,18 +22,31 @@ def reshape(x, *, shape):
     return y, lambda g, y: reshape(g, shape=before)
 
 
-@primitive
-def transpose(x, *, axes=None):
-    """y has x's axes in the order given (default: reversed).   VJP: x̄ = g, in the inverse order"""
-    order = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
+@primitive(keeps_integers=True)
+def permute(x, /, dims):
+    """y has x's axes in the order of dims.   VJP: x̄ = g, in the inverse order"""
+    order = tuple(dims)
     if sorted(i % x.ndim if x.ndim else i for i in order) != list(range(x.ndim)):
-        raise ValueError(f"transpose: axes {order} do not name each axis of {x.shape} once")
+        raise ValueError(f"permute: dims {order} do not name each axis of {x.shape} once")
     inverse = tuple(np.argsort([i % x.ndim for i in order])) if order else ()
-    return x._array.transpose(order), lambda g, y: transpose(g, axes=inverse)
+    return x._array.transpose(order), lambda g, y: permute(g, dims=inverse)
 
 
-@primitive
-def broadcast_to(x, *, shape):
+@composite
+def transpose(x, dim0, dim1):
+    """y = x with two axes exchanged, as in PyTorch. For another order of all axes: permute.
+
+    >>> transpose(Tensor(np.zeros((2, 3, 4))), 0, 2).shape
+    (4, 3, 2)
+    """
+    order = list(range(np.ndim(x)))
+    one, other = (normalize_axis_index(dim, len(order)) for dim in (dim0, dim1))
+    order[one], order[other] = other, one
+    return permute(x, dims=order)
+
+
+@primitive(keeps_integers=True)
+def broadcast_to(x, /, shape):
     """y = x repeated to the shape.   VJP: x̄ = g, summed over the repeats by the engine
 
     >>> x = Tensor([[1.0], [2.0]], requires_grad=True)
@@ -49,8 +63,8 @@ def broadcast_to(x, *, shape):
     return y, lambda g, y: g
 
 
-@primitive
-def getitem(x, *, index):
+@primitive(keeps_integers=True)
+def getitem(x, /, index):
     """y = x[index], with all of NumPy's indexing.   VJP: x̄ = g, added up where y came from
 
     >>> x = Tensor([5.0, 6.0, 7.0], requires_grad=True)
@@ -58,14 +72,14 @@ def getitem(x, *, index):
     >>> x.grad  # the first element was taken twice
     Tensor([2., 0., 1.])
     """
-    shape, index = x.shape, _constant(index)
+    shape, index = x.shape, as_index(index)
     return x._array[index], lambda g, y: scatter_add(g, shape=shape, index=index)
 
 
-@primitive
-def scatter_add(x, *, shape, index):
+@primitive(keeps_integers=True)
+def scatter_add(x, /, shape, index):
     """y = 0 of the shape, then y[index] += x, once for every repeat.   VJP: x̄ = g[index]"""
-    index = _constant(index)
+    index = as_index(index)
     y = np.zeros(shape, x.dtype)
     if all(isinstance(i, (int, slice, type(None), type(...))) for i in index):
         y[index] = x._array  # no element occurs twice
@@ -74,13 +88,20 @@ def scatter_add(x, *, shape, index):
     return y, lambda g, y: getitem(g, index=index)
 
 
-def _constant(index):
+def as_index(index):
     """The index as a tuple, with its arrays copied: the pull must see what the forward pass saw."""
     index = index if isinstance(index, tuple) else (index,)
-    return tuple(np.array(i) if isinstance(i, (Tensor, np.ndarray, list)) else i for i in index)
+    return tuple(_index_array(i) if isinstance(i, (Tensor, np.ndarray, list)) else i for i in index)
 
 
-@primitive
+def _index_array(values):
+    array = np.array(values)
+    if not array.size and not hasattr(values, "dtype"):
+        array = array.astype(np.intp)  # NumPy takes an empty list for one of float64
+    return array
+
+
+@primitive(keeps_integers=True)
 def _concatenate(*xs, axis):
     """y = the xs one after another along the axis.   VJP: x̄ = its part of g"""
     try:
@@ -97,13 +118,20 @@ def _concatenate(*xs, axis):
 @composite
 def concatenate(xs, axis=0):
     """y = the tensors in the sequence xs one after another along an axis they all have."""
+    _check_some("concatenate", xs)
     return _concatenate(*xs, axis=axis)
+
+
+def _check_some(name, xs):
+    if not len(xs):
+        raise ValueError(f"{name}: the sequence is empty; it must hold at least one tensor")
 
 
 @composite
 def stack(xs, axis=0):
     """y = the tensors in the sequence xs, all of one shape, side by side along a new axis."""
-    xs = operands("stack", xs)
+    _check_some("stack", xs)
+    xs = operands("stack", xs, keeps_integers=True)
     if len({x.shape for x in xs}) != 1:
         raise ValueError(f"stack: shapes {[x.shape for x in xs]} must be equal")
     axis = normalize_axis_index(axis, xs[0].ndim + 1)
@@ -112,19 +140,26 @@ def stack(xs, axis=0):
 
 
 @composite
-def split(x, indices_or_sections, axis=0):
-    """A list of x's parts along an axis: a number of equal parts, or the indices to cut at.
+def split(x, split_size_or_sections, axis=0):
+    """A tuple of x's parts along an axis, as in PyTorch: of so many elements, or of those sizes.
 
-    The number means what it does in NumPy; PyTorch's split takes the size of a part instead.
+    The last part of equal ones is smaller if need be.
+
+    >>> [part.size for part in split(Tensor([1.0, 2.0, 3.0]), 2)]
+    [2, 1]
     """
-    size = x.shape[axis]
-    cuts = indices_or_sections
-    if isinstance(cuts, (int, np.integer)):
-        if cuts < 1 or size % cuts:
-            raise ValueError(f"split: {size} elements along axis {axis} are not {cuts} equal parts")
-        cuts = [size // cuts * i for i in range(1, cuts)]
-    edges = [0, *cuts, size]
-    return [_slice(x, axis, *edge) for edge in zip(edges[:-1], edges[1:], strict=True)]
+    (x,) = operands("split", (x,), keeps_integers=True)
+    size, sizes = x.shape[axis], split_size_or_sections
+    if isinstance(sizes, (int, np.integer)):
+        if sizes < 1:
+            raise ValueError(f"split: parts of {sizes} elements; they must have at least 1")
+        sizes = [min(sizes, size - start) for start in range(0, max(size, 1), sizes)]
+    if any(part < 0 for part in sizes) or sum(sizes) != size:
+        raise ValueError(
+            f"split: parts of {list(sizes)} elements are not the {size} along axis {axis}"
+        )
+    ends = np.cumsum(sizes).tolist()
+    return tuple(_slice(x, axis, end - n, end) for end, n in zip(ends, sizes, strict=True))
 
 
 def _slice(x, axis, start, stop):

@@ -1,0 +1,93 @@
+"""The one policy for dtypes: what tensors, arrays and numbers become when they meet.
+
+1. Two floating dtypes never mix: float32 and float64 tensors together are a TypeError.
+2. Numbers and arrays beside a floating tensor are constants of its dtype; so are whole numbers.
+3. Most operations have results between the whole numbers, and take whole numbers as float32, as
+   PyTorch's exp and sigmoid do. Those that don't (sums, products, choices, moves) keep them, in the
+   dtype that PyTorch promotes to: among operands with axes the larger, then those without axes,
+   then Python's numbers, each only if it is of a higher kind (bool, whole, floating, complex).
+   A number that the dtype can't hold is a TypeError, where PyTorch would wrap it around.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.tensor import Tensor
+
+KINDS = "biufc"  # of a higher kind: further right, but that i and u are one
+
+
+def operands(name, values, keeps_integers=False) -> tuple[Tensor, ...]:
+    """The values as tensors of one dtype, by the policy above; `name` is the operation's.
+
+    keeps_integers: whole numbers alone stay whole numbers.
+    """
+    dtype: Any = None
+    for value in values:
+        if isinstance(value, Tensor) and value.dtype.kind in "fc":
+            dtype = value.dtype if dtype is None else _common(name, dtype, value.dtype)
+    if dtype is None:
+        dtype = _promoted(name, values)
+        if dtype.kind in "biu" and not keeps_integers:
+            dtype = np.dtype(np.float32)
+    return tuple(
+        v if isinstance(v, Tensor) and v.dtype == dtype else _converted(name, v, dtype)
+        for v in values
+    )
+
+
+def _common(name, one, other):
+    """The dtype of both: of complex and floating the former, which only checks of gradients use."""
+    if one != other and one.kind == other.kind:
+        raise TypeError(
+            f"{name}: {one} and {other} tensors meet; an operation never changes the dtype by "
+            "itself, so convert one of them with .to(dtype)"
+        )
+    return one if one.kind == "c" or other.kind == "f" else other
+
+
+def _promoted(name, values):
+    """PyTorch's torch.result_type, where no floating tensor decides."""
+    ranks: list[list[Any]] = [[], [], []]  # dtypes of what has axes, of 0-d tensors, of numbers
+    for value in values:
+        tensor = value if isinstance(value, Tensor) else Tensor(value)
+        ranks[0 if tensor.ndim else 1 if isinstance(value, Tensor) else 2].append(tensor.dtype)
+    found = None
+    for rank, dtypes in enumerate(ranks):
+        for dtype in dtypes:
+            if found is None:
+                found, owner = dtype, rank
+            elif _kind(dtype) > _kind(found):
+                below_arrays = rank == 2 and dtype.kind == "f"
+                found, owner = np.dtype(np.float32) if below_arrays else dtype, rank
+            elif _kind(dtype) == _kind(found) and rank == owner:
+                found = _common(name, found, dtype) if dtype.kind in "fc" else _whole(
+                    name, found, dtype
+                )
+    return found
+
+
+def _kind(dtype):
+    return KINDS.index(dtype.kind.replace("u", "i"))
+
+
+def _whole(name, one, other):
+    both = np.promote_types(one, other)
+    if both.kind == "f":
+        raise TypeError(
+            f"{name}: {one} and {other} tensors meet, and no whole numbers hold both; make one of "
+            "them another: Tensor(x, dtype='int64')"
+        )
+    return both
+
+
+def _converted(name, value, dtype):
+    if dtype.kind in "iu" and np.ndim(value) == 0:
+        limits = np.iinfo(dtype)
+        if not limits.min <= int(value) <= limits.max:
+            raise TypeError(
+                f"{name}: {int(value)} is no {dtype}, which goes from {limits.min} to "
+                f"{limits.max}; make the tensor another: Tensor(x, dtype='int64')"
+            )
+    return Tensor(value, dtype=dtype)
