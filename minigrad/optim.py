@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad import kernels
-from minigrad.module import check_fit
+from minigrad.checks import fitted
 from minigrad.tensor import Tensor
 
 
@@ -45,10 +45,9 @@ class Optimizer:
 
     def load_state_dict(self, state) -> None:
         """Take over a state_dict. Raises ValueError, and changes nothing, if it does not fit."""
-        check_fit(self.state_dict(), state, type(self).__name__)
+        arrays = fitted(self.state_dict(), state, type(self).__name__)
         for slot in self.slots:
-            arrays = [np.array(state[f"{slot}.{i}"]) for i in range(len(self.params))]
-            setattr(self, slot, arrays)
+            setattr(self, slot, [arrays[f"{slot}.{i}"] for i in range(len(self.params))])
 
     def zero_grad(self) -> None:
         for p in self.params:
