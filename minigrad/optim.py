@@ -31,8 +31,11 @@ def _listed(name, params):
     raise TypeError(f"{name}: params is or holds a {type(params).__name__}; {mend}")
 
 
+_COUNT = np.array(0)
+
+
 def _kind(array):
-    if not isinstance(array, (np.ndarray, Tensor)):
+    if not isinstance(array, np.ndarray):
         return f"a {type(array).__name__}"
     return f"an array of shape {array.shape} and dtype {array.dtype}"
 
@@ -97,17 +100,25 @@ class Optimizer:
 
     def _check(self, i, p):
         """Kernels go by p's size and dtype alone: they would read past a shorter array's end."""
-        beside = {"grad": p.grad._array if isinstance(p.grad, Tensor) else p.grad}
+        g = p.grad._array if isinstance(p.grad, Tensor) else p.grad
+        self._compare("grad", i, g, p._array)
         for slot in self.slots:
-            beside[slot] = next(iter(getattr(self, slot)[i : i + 1]), None)
-        for name, array in beside.items():
-            wanted = _kind(np.array(0) if name in self.counters else p)
-            if _kind(array) != wanted or not (name == "grad" or array.flags.writeable):
-                raise ValueError(
-                    f"{type(self).__name__}: {name} of parameter {i} is {_kind(array)}; it must be "
-                    f"{wanted}, and writable. Make the optimiser after double(), and give it state "
-                    "by load_state_dict"
-                )
+            arrays = getattr(self, slot)
+            array = arrays[i] if i < len(arrays) else None
+            self._compare(slot, i, array, _COUNT if slot in self.counters else p._array)
+
+    def _compare(self, name, i, array, wanted):
+        if (
+            not isinstance(array, np.ndarray)
+            or array.shape != wanted.shape
+            or array.dtype != wanted.dtype
+            or not (array.flags.writeable or name == "grad")
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: {name} of parameter {i} is {_kind(array)}; it must be "
+                f"{_kind(wanted)}, and writable. Make the optimiser after double(), and give it "
+                "state by load_state_dict"
+            )
 
     def _update(self, i, p, g):
         raise NotImplementedError
@@ -148,7 +159,7 @@ class Adam(Optimizer):
                 raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
         self.betas, self.eps = tuple(betas), real("Adam", "eps", eps, 0)
         self.means, self.squares = self._zeros(), self._zeros()
-        self.steps = [np.array(0) for _ in self.params]
+        self.steps = [_COUNT.copy() for _ in self.params]
 
     def _update(self, i, p, g):
         self.steps[i] += 1

@@ -37,8 +37,11 @@ def kinds(items):
     return [item if isinstance(item, str) else type(item).__name__ for item in items]
 
 
-def test_walks_over_modules_are_torchs(torch):
+@pytest.mark.parametrize("inside", [False, True])
+def test_walks_over_modules_are_torchs(inside, torch):
     ours, theirs = tree(nn), tree(torch.nn)
+    if inside:
+        ours, theirs = ours[0], theirs[0]
     for walk in ("children", "modules"):
         assert kinds(getattr(ours, walk)()) == kinds(getattr(theirs, walk)())
     for walk in ("named_children", "named_modules"):
