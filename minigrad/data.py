@@ -28,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from minigrad.paths import cache_root, expand
+
 
 class DataError(Exception):
     """A set cannot be had. The message says what was tried, why it failed, and what to type."""
@@ -108,7 +110,7 @@ def load(name: str, data_dir: str | Path | None = None) -> Dataset:
     """The set `name`, "mnist" or "fashion-mnist", fetched if this machine does not have it.
 
     Raises DataError if it cannot be had, or if a folder is named, by `data_dir` or else by
-    $MINIGRAD_DATA, and does not hold it; ValueError for any other name.
+    $MINIGRAD_DATA, and does not hold it; ValueError for any other name, or an empty `data_dir`.
     """
     _, contents = _find(name, data_dir, progress=True)
     return Dataset(*(_parse(contents[file], shape) for file, shape in SHAPES.items()))
@@ -129,10 +131,16 @@ def _find(name: str, data_dir: str | Path | None, progress: bool) -> tuple[Path,
     """The folder, and each file's uncompressed bytes: verifying has read them already."""
     if name not in SHA256:
         raise ValueError(f"no data set is named {name!r}: choose from {', '.join(SHA256)}")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "minigrad" / name
+    if data_dir == "":  # fetching instead is not what somebody means whose variable was not set
+        raise ValueError("data_dir is empty: name a folder, or leave it out")
     named = data_dir or os.environ.get("MINIGRAD_DATA")
+    try:
+        folder = expand(named) if named else cache_root()
+    except FileNotFoundError as error:
+        raise DataError(f"{name} has no place: {error}") from None
+    cache = folder / name
     if named:
-        folders = [Path(named).expanduser() / name, Path(named).expanduser()]
+        folders = [cache, folder]
     else:
         folders = [cache, *(Path(prefix, "share/datasets", name) for prefix in PREFIXES)]
     tried = []
@@ -289,6 +297,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="+", choices=SHA256, help=" or ".join(SHA256))
     parser.add_argument("--data-dir", metavar="DIR", help="look only here, and fetch nothing")
     options = parser.parse_args(arguments)
+    if options.data_dir == "":
+        parser.error("argument --data-dir: the name is empty; name a folder, or leave it out")
     status = 0
     try:
         for name in options.name:

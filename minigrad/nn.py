@@ -1,10 +1,14 @@
-"""Layers, with PyTorch's names, arguments, weights and initial values."""
+"""Layers, with PyTorch's names, arguments, weights and initial values, printed as PyTorch's.
+
+A setting that makes no sense is a TypeError or a ValueError that says what it must be.
+"""
 
 import math
 
 import numpy as np
 
 from minigrad import ops, random
+from minigrad.checks import only, pair, real, whole
 from minigrad.module import Module, Parameter, Sequential
 from minigrad.tensor import Tensor
 
@@ -31,8 +35,14 @@ class Linear(Module):
     """
 
     def __init__(self, in_features, out_features, bias=True):
-        self.weight = _uniform((out_features, in_features), in_features)
-        self.bias = _uniform((out_features,), in_features) if bias else None
+        self.in_features = whole("Linear", "in_features", in_features)
+        self.out_features = whole("Linear", "out_features", out_features)
+        self.weight = _uniform((self.out_features, self.in_features), self.in_features)
+        self.bias = _uniform((self.out_features,), self.in_features) if bias else None
+
+    def extra_repr(self):
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
 
     def forward(self, x):
         if self.bias is None:
@@ -43,42 +53,72 @@ class Linear(Module):
         return rows.reshape(*x.shape[:-1], rows.shape[-1])
 
 
-class Conv2d(Module):
+class _Conv(Module):
+    """What the two convolutions share: settings, and weights (first, second, KH, KW)."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups):
+        name = type(self).__name__
+        self.in_channels = whole(name, "in_channels", in_channels)
+        self.out_channels = whole(name, "out_channels", out_channels)
+        self.kernel_size = pair(name, "kernel_size", kernel_size)
+        self.stride = pair(name, "stride", stride)
+        self.padding = pair(name, "padding", padding, low=0)
+        only(name, "dilation", dilation, 1)
+        only(name, "groups", groups, 1)
+
+    def _start(self, first, second, bias):
+        fan_in = second * math.prod(self.kernel_size)
+        self.weight = _uniform((first, second, *self.kernel_size), fan_in)
+        self.bias = _uniform((self.out_channels,), fan_in) if bias else None
+
+    def extra_repr(self):
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        text += f", stride={self.stride}"
+        for name in ("padding", "output_padding"):
+            value = getattr(self, name, (0, 0))
+            text += f", {name}={value}" if value != (0, 0) else ""
+        return text if self.bias is not None else f"{text}, bias=False"
+
+
+class Conv2d(_Conv):
     """y = x ⋆ w + b      x (N, in_channels, H, W) -> y (N, out_channels, OH, OW): see ops.conv2d
 
     kernel_size, stride and padding: a whole number, or a pair for the height and the width.
     weight (out, in, KH, KW) and bias (out,) start uniform in ±1/√(in · KH · KW), as in PyTorch.
+    dilation and groups can only be 1.
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
-        kernel = tuple(np.broadcast_to(kernel_size, 2).tolist())
-        fan_in = in_channels * math.prod(kernel)
-        self.weight = _uniform((out_channels, in_channels, *kernel), fan_in)
-        self.bias = _uniform((out_channels,), fan_in) if bias else None
-        self.settings = {"stride": stride, "padding": padding}
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
+        bias=True,
+    ):  # fmt: skip
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        self._start(self.out_channels, self.in_channels, bias)
 
     def forward(self, x):
-        return ops.conv2d(x, self.weight, self.bias, **self.settings)
+        return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
 
-class ConvTranspose2d(Module):
+class ConvTranspose2d(_Conv):
     """The transpose of Conv2d:  x (N, in_channels, H, W) -> y: see ops.conv_transpose2d
 
     weight (in, out, KH, KW) and bias (out,) start uniform in ±1/√(out · KH · KW), as in PyTorch.
+    groups and dilation can only be 1.
     """
 
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0,
-        bias=True,
+        groups=1, bias=True, dilation=1,
     ):  # fmt: skip
-        kernel = tuple(np.broadcast_to(kernel_size, 2).tolist())
-        fan_in = out_channels * math.prod(kernel)
-        self.weight = _uniform((in_channels, out_channels, *kernel), fan_in)
-        self.bias = _uniform((out_channels,), fan_in) if bias else None
-        self.settings = {"stride": stride, "padding": padding, "output_padding": output_padding}
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        self.output_padding = pair("ConvTranspose2d", "output_padding", output_padding, low=0)
+        self._start(self.in_channels, self.out_channels, bias)
 
     def forward(self, x):
-        return ops.conv_transpose2d(x, self.weight, self.bias, **self.settings)
+        how = {"stride": self.stride, "padding": self.padding}
+        return ops.conv_transpose2d(
+            x, self.weight, self.bias, output_padding=self.output_padding, **how
+        )
 
 
 class _BatchNorm(Module):
@@ -92,12 +132,19 @@ class _BatchNorm(Module):
     axes: tuple[int, ...]  # how many an input may have
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        name = type(self).__name__
+        self.num_features = num_features = whole(name, "num_features", num_features)
+        self.eps = real(name, "eps", eps, positive=True)
+        self.momentum = real(name, "momentum", momentum, 0, 1)
         self.weight = Parameter(np.ones(num_features, np.float32))
         self.bias = Parameter(np.zeros(num_features, np.float32))
         self.running_mean = Tensor(np.zeros(num_features, np.float32))
         self.running_var = Tensor(np.ones(num_features, np.float32))
         self.num_batches_tracked = Tensor(np.array(0))
-        self.eps, self.momentum = eps, momentum
+
+    def extra_repr(self):
+        settings = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+        return f"{settings}, affine=True, bias=True, track_running_stats=True"
 
     def forward(self, x):
         if x.ndim not in self.axes or x.shape[1] != self.weight.size:
@@ -131,22 +178,40 @@ class BatchNorm2d(_BatchNorm):
 
 class _Pool2d(Module):
     def __init__(self, kernel_size, stride=None, padding=0):
-        self.window = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+        name = type(self).__name__
+        pair(name, "kernel_size", kernel_size)
+        if stride is not None:
+            pair(name, "stride", stride)
+        pair(name, "padding", padding, low=0)
+        self.kernel_size, self.padding = kernel_size, padding
+        self.stride = kernel_size if stride is None else stride
+
+    def _window(self):
+        return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding}
+
+    def extra_repr(self):
+        return ", ".join(f"{name}={value}" for name, value in self._window().items())
 
 
 class AvgPool2d(_Pool2d):
     def forward(self, x):
-        return ops.avg_pool2d(x, **self.window)
+        return ops.avg_pool2d(x, **self._window())
 
 
 class MaxPool2d(_Pool2d):
+    def extra_repr(self):
+        return f"{super().extra_repr()}, dilation=1, ceil_mode=False"
+
     def forward(self, x):
-        return ops.max_pool2d(x, **self.window)
+        return ops.max_pool2d(x, **self._window())
 
 
 class PixelShuffle(Module):
     def __init__(self, upscale_factor):
-        self.upscale_factor = upscale_factor
+        self.upscale_factor = whole("PixelShuffle", "upscale_factor", upscale_factor)
+
+    def extra_repr(self):
+        return f"upscale_factor={self.upscale_factor}"
 
     def forward(self, x):
         return ops.pixel_shuffle(x, upscale_factor=self.upscale_factor)
@@ -154,6 +219,9 @@ class PixelShuffle(Module):
 
 class Flatten(Module):
     """Merges the axes after the first: x (N, …) -> (N, D)."""
+
+    def extra_repr(self):
+        return "start_dim=1, end_dim=-1"
 
     def forward(self, x):
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
@@ -163,30 +231,49 @@ class Unflatten(Module):
     """Splits an axis: Unflatten(1, (64, 7, 7)) takes x (N, 3136) to (N, 64, 7, 7)."""
 
     def __init__(self, dim, unflattened_size):
-        self.dim, self.size = dim, tuple(unflattened_size)
+        self.dim = whole("Unflatten", "dim", dim, low=-math.inf)
+        if not isinstance(unflattened_size, (tuple, list)):
+            raise TypeError(
+                f"Unflatten: unflattened_size = {unflattened_size!r}; it must be a tuple of sizes"
+            )
+        sizes = (whole("Unflatten", "a size", size, low=-1) for size in unflattened_size)
+        self.unflattened_size = tuple(sizes)  # with -1 for what the others leave
+
+    def extra_repr(self):
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
     def forward(self, x):
-        dim = self.dim % x.ndim
-        return x.reshape(*x.shape[:dim], *self.size, *x.shape[dim + 1 :])
+        sizes = self.unflattened_size
+        if -x.ndim <= self.dim < x.ndim:
+            dim = self.dim % x.ndim
+            rest = x.shape[dim] // max(1, -math.prod(sizes))
+            sizes = tuple(rest if size == -1 else size for size in sizes)
+            if math.prod(sizes) == x.shape[dim]:
+                return x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :])
+        raise ValueError(
+            f"Unflatten: axis {self.dim} of x, of shape {x.shape}, can't be split into "
+            f"{self.unflattened_size}; their product must be its length"
+        )
 
 
 class Dropout(Module):
     """In training, y = 0 with probability p, else x / (1 − p); in evaluation, y = x.
 
-    Srivastava et al. 2014, scaled so that E[y] = x. Raises ValueError unless 0 ≤ p < 1.
+    Srivastava et al. 2014, scaled so that E[y] = x; with p = 1, which leaves nothing, y = 0.
     """
 
     def __init__(self, p=0.5):
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p = {p}; it must be at least 0 and below 1")
-        self.p = p
+        self.p = real("Dropout", "p", p, 0, 1)
+
+    def extra_repr(self):
+        return f"p={self.p}, inplace=False"
 
     def forward(self, x):
         if not self.training:
             return x
         dtype = x.dtype if x.dtype.kind == "f" else np.float32
         kept = random.bernoulli(np.full(x.shape, 1 - self.p, dtype))
-        return x * (kept / (1 - self.p))
+        return x * (kept / (1 - self.p) if self.p < 1 else kept)
 
 
 class ReLU(Module):
@@ -196,7 +283,10 @@ class ReLU(Module):
 
 class LeakyReLU(Module):
     def __init__(self, negative_slope=0.01):
-        self.negative_slope = negative_slope
+        self.negative_slope = real("LeakyReLU", "negative_slope", negative_slope)
+
+    def extra_repr(self):
+        return f"negative_slope={self.negative_slope}"
 
     def forward(self, x):
         return ops.leaky_relu(x, negative_slope=self.negative_slope)
@@ -204,7 +294,10 @@ class LeakyReLU(Module):
 
 class ELU(Module):
     def __init__(self, alpha=1.0):
-        self.alpha = alpha
+        self.alpha = real("ELU", "alpha", alpha, positive=True)
+
+    def extra_repr(self):
+        return f"alpha={self.alpha}"
 
     def forward(self, x):
         return ops.elu(x, alpha=self.alpha)

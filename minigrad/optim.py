@@ -5,35 +5,68 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad import kernels
-from minigrad.module import check_fit
+from minigrad.checks import fitted, real
+from minigrad.module import Module
 from minigrad.tensor import Tensor
+
+
+def _listed(name, params):
+    """The tensors that params gives. Raises TypeError that says what to write instead."""
+    if isinstance(params, Module):
+        mend = "give its parameters: model.parameters()"
+    elif callable(params):
+        mend = "call it, with brackets: model.parameters()"
+    elif isinstance(params, Tensor):
+        mend = "give a list of tensors, [w]"
+    elif isinstance(params, (dict, str)) or not isinstance(params, Iterable):
+        mend = "give model.parameters() or a list of tensors"
+    else:
+        tensors = list(params)
+        wrong = [p for p in tensors if not isinstance(p, Tensor)]
+        if not wrong:
+            return tensors
+        params, mend = wrong[0], "it must give tensors, such as model.parameters() does"
+        if isinstance(params, dict):
+            mend = "there are no groups of parameters: make an optimiser for each"
+    raise TypeError(f"{name}: params is or holds a {type(params).__name__}; {mend}")
+
+
+_COUNT = np.array(0)
+
+
+def _kind(array):
+    if not isinstance(array, np.ndarray):
+        return f"a {type(array).__name__}"
+    return f"an array of shape {array.shape} and dtype {array.dtype}"
 
 
 class Optimizer:
     """What SGD and Adam share: the parameters, and a place for state beside each.
 
-    Raises ValueError unless the parameters are distinct leaves with requires_grad, one or more, and
-    lr is positive.
+    Raises TypeError unless `params` gives tensors, and ValueError unless these are distinct leaves
+    with requires_grad and a floating dtype, one or more, and lr is positive.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float):
-        if isinstance(params, Tensor):
-            raise ValueError(f"{type(self).__name__}: give a list of tensors, [w], not a tensor")
-        self.params = list(params)
-        self.lr = lr
+        name = type(self).__name__
+        self.params = _listed(name, params)
+        self.lr = real(name, "lr", lr, positive=True)
         if any(not p.requires_grad or not p.is_leaf for p in self.params):
-            raise ValueError(f"{type(self).__name__}: each must be a leaf with requires_grad=True")
+            raise ValueError(f"{name}: each must be a leaf with requires_grad=True")
+        if any(p.dtype.kind != "f" for p in self.params):
+            raise ValueError(f"{name}: each must have a floating dtype; a complex one has none")
         if len({id(p) for p in self.params}) < len(self.params):
-            raise ValueError(f"{type(self).__name__}: a parameter occurs twice in the list")
+            raise ValueError(f"{name}: a parameter occurs twice in the list")
         if not self.params:
-            raise ValueError(f"{type(self).__name__}: the list of parameters is empty")
-        if not lr > 0:
-            raise ValueError(f"{type(self).__name__}: lr = {lr}; it must be positive")
+            raise ValueError(
+                f"{name}: the list of parameters is empty; a generator that was used up is, too"
+            )
 
     def _zeros(self) -> list[np.ndarray]:
         return [np.zeros_like(p._array) for p in self.params]
 
     slots: tuple[str, ...] = ()  # attributes with one array for each parameter
+    counters: tuple[str, ...] = ()  # those of them that hold one whole number for each
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the state as {"means.0": …}, numbered in the order of the parameters."""
@@ -45,21 +78,47 @@ class Optimizer:
 
     def load_state_dict(self, state) -> None:
         """Take over a state_dict. Raises ValueError, and changes nothing, if it does not fit."""
-        check_fit(self.state_dict(), state, type(self).__name__)
+        arrays = fitted(self.state_dict(), state, type(self).__name__)
         for slot in self.slots:
-            arrays = [np.array(state[f"{slot}.{i}"]) for i in range(len(self.params))]
-            setattr(self, slot, arrays)
+            setattr(self, slot, [arrays[f"{slot}.{i}"] for i in range(len(self.params))])
 
     def zero_grad(self) -> None:
         for p in self.params:
             p.grad = None
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
-        for i, p in enumerate(self.params):
-            if p.grad is not None:
-                self._update(i, p._array, p.grad._array)
-                p._wrote()
+        """Update every parameter that has a gradient.
+
+        Raises ValueError, and updates none, if a gradient or state does not fit its parameter.
+        """
+        active = [(i, p) for i, p in enumerate(self.params) if p.grad is not None]
+        for i, p in active:
+            self._check(i, p)
+        for i, p in active:
+            self._update(i, p._array, p.grad._array)
+            p._wrote()
+
+    def _check(self, i, p):
+        """Kernels go by p's size and dtype alone: they would read past a shorter array's end."""
+        g = p.grad._array if isinstance(p.grad, Tensor) else p.grad
+        self._compare("grad", i, g, p._array)
+        for slot in self.slots:
+            arrays = getattr(self, slot)
+            array = arrays[i] if i < len(arrays) else None
+            self._compare(slot, i, array, _COUNT if slot in self.counters else p._array)
+
+    def _compare(self, name, i, array, wanted):
+        if (
+            not isinstance(array, np.ndarray)
+            or array.shape != wanted.shape
+            or array.dtype != wanted.dtype
+            or not (array.flags.writeable or name == "grad")
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: {name} of parameter {i} is {_kind(array)}; it must be "
+                f"{_kind(wanted)}, and writable. Make the optimiser after double(), and give it "
+                "state by load_state_dict"
+            )
 
     def _update(self, i, p, g):
         raise NotImplementedError
@@ -70,9 +129,9 @@ class SGD(Optimizer):
 
     slots = ("buffers",)
 
-    def __init__(self, params, lr, momentum=0.0):
+    def __init__(self, params, lr=1e-3, momentum=0.0):
         super().__init__(params, lr)
-        self.momentum = momentum
+        self.momentum = real("SGD", "momentum", momentum, 0)
         self.buffers = self._zeros()
 
     def _update(self, i, p, g):
@@ -89,14 +148,18 @@ class Adam(Optimizer):
     """
 
     slots = ("means", "squares", "steps")
+    counters = ("steps",)
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(params, lr)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
-        self.betas, self.eps = betas, eps
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"Adam: betas = {betas!r}; it must be a pair, such as (0.9, 0.999)")
+        for beta in betas:
+            if real("Adam", f"betas = {betas!r}: one", beta, 0, 1) == 1:
+                raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
+        self.betas, self.eps = tuple(betas), real("Adam", "eps", eps, 0)
         self.means, self.squares = self._zeros(), self._zeros()
-        self.steps = [np.array(0) for _ in self.params]
+        self.steps = [_COUNT.copy() for _ in self.params]
 
     def _update(self, i, p, g):
         self.steps[i] += 1

@@ -226,6 +226,44 @@ def test_folders_in_the_home_folder(tmp_path, monkeypatch):
     assert data.find_or_fetch("mnist") == mine
 
 
+@pytest.mark.parametrize("variable", [False, True])
+def test_a_home_folder_that_nobody_knows_is_named(variable, server, monkeypatch):
+    set_mirrors(monkeypatch, server.url("mnist/"))
+    monkeypatch.setenv("MINIGRAD_DATA", "~no-such-user/mine" if variable else "")
+    with pytest.raises(data.DataError, match="~no-such-user/mine: there is no such home folder"):
+        data.load("mnist", None if variable else "~no-such-user/mine")
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("MINIGRAD_DATA", "")
+    with pytest.raises(data.DataError, match="no home folder; set XDG_CACHE_HOME"):
+        data.load("mnist")
+    assert server.asked == [] and not Path("relative").exists()
+
+
+def test_an_empty_name_is_refused_and_not_taken_for_none(server, cache, monkeypatch, capsys):
+    """`--data-dir "$MINE"` with MINE not set would fetch, or use the cache."""
+    set_mirrors(monkeypatch, server.url("mnist/"))
+    write(cache / "mnist", "mnist")
+    with pytest.raises(ValueError, match="data_dir is empty"):
+        data.load("mnist", "")
+    with pytest.raises(SystemExit) as ended:
+        data.main(["mnist", "--data-dir", ""])
+    assert ended.value.code == 2 and "--data-dir: the name is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_the_umask_says_who_may_read_what_was_fetched(mask, server, cache, monkeypatch):
+    """Although the folder in which the files are written first is its maker's alone."""
+    set_mirrors(monkeypatch, server.url("mnist/"))
+    before = os.umask(mask)
+    try:
+        data.load("mnist")
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (cache / "mnist").iterdir()}
+    assert modes == {0o666 & ~mask} and (cache / "mnist").stat().st_mode & 0o777 == 0o777 & ~mask
+
+
 # What is not the set
 
 

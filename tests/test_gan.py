@@ -55,7 +55,7 @@ def test_scaled_takes_pixels_to_minus_one_and_one():
 
 def idle_names(network):
     """The biases in front of a BatchNorm, and its running means, which they are part of."""
-    layers = [layer for _, layer in network.children()]
+    layers = [layer for layer in network.children()]
     before = [i for i, layer in enumerate(layers[1:]) if hasattr(layer, "running_mean")]
     return {f"{i}.bias" for i in before} | {f"{i + 1}.running_mean" for i in before}
 

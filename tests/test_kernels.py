@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
 from minigrad import kernels
-from minigrad.kernels import jit, simd, specification
+from minigrad.kernels import cache, simd, specification
 
 ROOT = Path(__file__).resolve().parent.parent
 with kernels.backend("numba"):
@@ -553,30 +553,30 @@ def below(folder):
 
 def test_the_cache_folder_changes_its_name_with_every_byte_of_every_kernel(copied, monkeypatch):
     folder = copied / "minigrad" / "kernels"
-    monkeypatch.setattr(jit, "__file__", str(folder / "jit.py"))
-    names = [jit._cache_folder()]
-    assert jit._cache_folder() == names[0]
+    monkeypatch.setattr(cache, "__file__", str(folder / "cache.py"))
+    names = [cache._folder()]
+    assert cache._folder() == names[0]
     files = sorted(folder.glob("*.py"))
     assert len(files) >= 7
     for file in files:
         file.write_bytes(file.read_bytes() + b"\n")
-        names.append(jit._cache_folder())
+        names.append(cache._folder())
     assert len(set(names)) == len(names)
 
 
 def test_compiled_kernels_are_kept_and_an_edit_in_what_a_kernel_imports_takes_effect(copied):
     """reduce.py takes _exp, and with it ONE, from elementwise.py: numba's cache sees no change."""
-    cache = copied.parent / "cache"
-    first = python(THREE, copied, XDG_CACHE_HOME=str(cache))
-    kept = below(cache)
-    again = python(THREE, copied, XDG_CACHE_HOME=str(cache))
+    folder = copied.parent / "cache"
+    first = python(THREE, copied, XDG_CACHE_HOME=str(folder))
+    kept = below(folder)
+    again = python(THREE, copied, XDG_CACHE_HOME=str(folder))
     assert abs(float(first.stdout) - 3) < 1e-5 and again.stdout == first.stdout
     assert "compiling" in first.stderr and first.stderr.count("\n") == 1
-    assert again.stderr == "" and kept and below(cache) == kept  # nothing was compiled again
+    assert again.stderr == "" and kept and below(folder) == kept  # nothing was compiled again
 
     with open(copied / "minigrad" / "kernels" / "elementwise.py", "a") as file:
         file.write("\nONE = np.float32(2)  # e⁰ = 0 + ONE\n")
-    assert abs(float(output(THREE, copied, XDG_CACHE_HOME=str(cache))) - 6) < 1e-5
+    assert abs(float(output(THREE, copied, XDG_CACHE_HOME=str(folder))) - 6) < 1e-5
     in_package = [path for path in below(copied) if path.suffix in (".nbi", ".nbc")]
     assert in_package == []
 
@@ -584,9 +584,9 @@ def test_compiled_kernels_are_kept_and_an_edit_in_what_a_kernel_imports_takes_ef
 @pytest.mark.parametrize("place", ["its parent", "itself"])
 def test_a_file_in_place_of_the_cache_folder_is_one_line_on_stderr(place, copied, monkeypatch):
     """... and nothing is cached elsewhere: numba's second choice, __pycache__, can be stale."""
-    monkeypatch.setattr(jit, "__file__", str(copied / "minigrad" / "kernels" / "jit.py"))
+    monkeypatch.setattr(cache, "__file__", str(copied / "minigrad" / "kernels" / "cache.py"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(copied.parent / "cache"))
-    folder = jit._cache_folder() if place == "itself" else copied.parent / "cache"
+    folder = cache._folder() if place == "itself" else copied.parent / "cache"
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("I was here before.")
     done = python(EXP_OF_ZERO, copied)
@@ -599,9 +599,12 @@ def test_a_file_in_place_of_the_cache_folder_is_one_line_on_stderr(place, copied
 
 def test_a_cache_folder_that_another_process_has_just_made_is_used(copied):
     """Two processes start at once: each sees no folder, and one of them makes it first."""
-    cache = copied.parent / "cache"
-    blind = "import pathlib; pathlib.Path.exists = lambda self: False; "
+    folder = copied.parent / "cache"
+    blind = (
+        "import pathlib; asked = []; really = pathlib.Path.is_dir; pathlib.Path.is_dir = "
+        "lambda self: asked.append(self) or (len(asked) > 1 and really(self)); "  # not at first
+    )
     for _ in range(2):
-        done = python(blind + EXP_OF_ZERO, copied, XDG_CACHE_HOME=str(cache))
+        done = python(blind + EXP_OF_ZERO, copied, XDG_CACHE_HOME=str(folder))
         assert (done.returncode, done.stdout) == (0, "1.0\n")
         assert "can't be used" not in done.stderr

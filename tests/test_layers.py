@@ -68,6 +68,7 @@ IMAGES = (3, 4, 6, 7)
     ("Flatten", (), {}, IMAGES),
     ("Unflatten", (1, (2, 2)), {}, IMAGES),
     ("Unflatten", (-1, (7, 1)), {}, IMAGES),
+    ("Unflatten", (1, (2, -1)), {}, IMAGES),
 ])  # fmt: skip
 def test_a_layer_is_torchs(name, arguments, settings, shape, torch):
     ours, theirs = twins(name, arguments, settings, torch)
@@ -115,10 +116,11 @@ def test_batch_norm_refuses_what_it_cannot_normalise(name, shape, words):
     (lambda: nn.Conv2d(3, 2, 3, stride=0)(Tensor(random.normal((1, 3, 5, 5)))), "stride = 0"),
     (lambda: nn.Conv2d(3, 2, 3, padding=-1)(Tensor(random.normal((1, 3, 5, 5)))), "padding = -1"),
     (lambda: nn.ConvTranspose2d(3, 2, 3, output_padding=1)(Tensor(random.normal((1, 3, 5, 5)))),
-     "output_padding = 1"),
+     r"output_padding = \(1, 1\)"),
     (lambda: nn.MaxPool2d(2, padding=2)(Tensor(random.normal((1, 3, 5, 5)))), "more than half"),
     (lambda: nn.PixelShuffle(2)(Tensor(random.normal((1, 3, 5, 5)))), "C r², H, W"),
-    (lambda: nn.Dropout(1.0), "below 1"),
+    (lambda: nn.Unflatten(3, (2, 2))(Tensor(random.normal((1, 4)))), "axis 3 of x"),
+    (lambda: nn.Unflatten(1, (2, 3))(Tensor(random.normal((6, 4)))), "can't be split into"),
 ])  # fmt: skip
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):

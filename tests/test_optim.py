@@ -1,5 +1,6 @@
 """minigrad.optim: SGD and Adam against PyTorch's, on the same gradients."""
 
+import inspect
 import itertools
 
 import numpy as np
@@ -305,3 +306,159 @@ def test_settings_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError) as error:
         make()
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("cls", [optim.SGD, optim.Adam])
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [
+        (lambda layer: layer, r"a Linear; give its parameters: model.parameters\(\)"),
+        (lambda layer: layer.parameters, "call it, with brackets"),
+        (lambda layer: layer.weight, r"a Parameter; give a list of tensors, \[w\]"),
+        (lambda layer: [layer], "a Linear; it must give tensors"),
+        (lambda layer: [np.ones(2)], "a ndarray; it must give tensors"),
+        (lambda layer: layer.named_parameters(), "a tuple; it must give tensors"),
+        (lambda layer: layer.state_dict(), r"a dict; give model.parameters\(\)"),
+        (lambda layer: [{"params": layer.parameters()}], "a dict; there are no groups"),
+        (lambda layer: None, r"a NoneType; give model.parameters\(\)"),
+        (lambda layer: "weight", r"a str; give model.parameters\(\)"),
+        (lambda layer: 3, "a int; give"),
+        (lambda layer: [None], "a NoneType; it must give tensors"),
+        (lambda layer: [Tensor([1.0])], "requires_grad=True"),
+        (lambda layer: [Tensor([1j], requires_grad=True)], "a floating dtype"),
+    ],
+)
+def test_parameters_that_are_none_are_refused_with_what_to_write(cls, give, words):
+    with pytest.raises((TypeError, ValueError), match=f"{cls.__name__}: .*{words}"):
+        cls(give(nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [
+        *[(c, "lr", v) for c in (optim.SGD, optim.Adam) for v in (np.inf, "0.1", None, [1], True)],
+        *[(optim.SGD, "momentum", v) for v in (-0.1, np.nan, np.inf, "x", None)],
+        *[(optim.Adam, "eps", v) for v in (-1e-8, np.nan, np.inf, "x", None)],
+        *[(optim.Adam, "betas", v) for v in (0.9, (0.9,), (0.9, 0.99, 0.999), "ab", ("a", 0.9))],
+        *[(optim.Adam, "betas", v) for v in (None, (None, 0.9), (0.9, np.inf), np.ones(2))],
+    ],
+)
+def test_settings_of_another_kind_are_refused(cls, name, value):
+    with pytest.raises((TypeError, ValueError), match=f"{cls.__name__}: {name} = "):
+        cls([nn.Parameter(1.0)], **{name: value})
+
+
+def test_arguments_stand_in_torchs_places(torch):
+    for name, shared in (("SGD", 3), ("Adam", 4)):
+        ours, theirs = (
+            list(inspect.signature(getattr(library, name)).parameters.values())
+            for library in (optim, torch.optim)
+        )
+        assert len(ours) == shared
+        for a, b in zip(ours, theirs, strict=False):
+            assert (a.name, a.default) == (b.name, b.default)
+
+
+def give_gradients(optimizer, dtype=np.float64):
+    for p in optimizer.params:
+        p.grad = Tensor(np.ones(p.shape, dtype))
+
+
+def replace_state(array):
+    def change(optimizer, module):
+        slot = optimizer.slots[0]
+        getattr(optimizer, slot)[-1] = array
+
+    return change
+
+
+def double_afterwards(optimizer, module):
+    module.double()
+    give_gradients(optimizer)
+
+
+def lock_state(optimizer, module):
+    getattr(optimizer, optimizer.slots[0])[-1].flags.writeable = False
+
+
+def drop_state(optimizer, module):
+    del getattr(optimizer, optimizer.slots[0])[-1]
+
+
+def own_gradient(array):
+    def change(optimizer, module):  # as if nobody had looked when it was set
+        optimizer.params[-1].grad._array = array
+
+    return change
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (double_afterwards, "Make the optimiser after double"),
+        (replace_state(np.zeros(1, np.float32)), r"is an array of shape \(1,\)"),
+        (replace_state(np.zeros((2, 1), np.float32)), r"is an array of shape \(2, 1\)"),
+        (replace_state(np.zeros(2)), "and dtype float64; it must be .* float32"),
+        (replace_state([0.0, 0.0]), "is a list"),
+        (lock_state, "and writable"),
+        (drop_state, "is a NoneType"),
+        (own_gradient(np.ones(1, np.float32)), r"grad of parameter 1 is an array of shape \(1,\)"),
+        (own_gradient(np.ones(2)), "grad of parameter 1 is .* float64"),
+    ],
+)
+def test_what_does_not_fit_is_seen_before_any_parameter_moves(name, change, words, backend):
+    module = nn.Linear(3, 2)
+    optimizer = MAKERS[name](optim)(module.parameters())
+    give_gradients(optimizer, np.float32)
+    optimizer.step()
+    change(optimizer, module)
+    slots = [list(getattr(optimizer, slot)) for slot in optimizer.slots]
+    before = [p.data.copy() for p in optimizer.params]
+    kept = [[np.array(array) for array in arrays] for arrays in slots]
+    with pytest.raises(ValueError, match=f"{name}: .*{words}"):
+        optimizer.step()
+    for p, old in zip(optimizer.params, before, strict=True):
+        np.testing.assert_array_equal(p.data, old)
+    for slot, olds in zip(optimizer.slots, kept, strict=True):
+        for new, old in zip(getattr(optimizer, slot), olds, strict=True):
+            np.testing.assert_array_equal(new, old)
+
+
+def test_a_count_that_is_no_array_is_seen():
+    optimizer = optim.Adam([nn.Parameter(1.0)])
+    give_gradients(optimizer, np.float32)
+    optimizer.steps[0] = np.array(1.5)
+    with pytest.raises(ValueError, match="steps of parameter 0 .* dtype float64; .* dtype int64"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    "value", [np.ones(2, complex), np.array(["1", "2"]), None, [1.0, 2.0], np.array([1.0, 1e300])]
+)
+def test_state_that_cannot_be_had_is_refused_whole(name, value):
+    optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
+    before = optimizer.state_dict()
+    state = {key: array + 1 for key, array in before.items()}
+    state[f"{optimizer.slots[0]}.1"] = value
+    with pytest.raises(ValueError, match=f"{optimizer.slots[0]}.1 "):
+        optimizer.load_state_dict(state)
+    for key, array in optimizer.state_dict().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_state_is_taken_over_in_the_form_that_kernels_go_by(name):
+    optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
+    items = optimizer.state_dict().items()
+    state = {key: np.array(array + 1, ">f8", order="F") for key, array in items}
+    optimizer.load_state_dict(state)
+    for key, array in optimizer.state_dict().items():
+        slot, i = key.split(".")
+        mine = getattr(optimizer, slot)[int(i)]
+        assert mine.dtype == (np.int64 if slot == "steps" else np.float32)
+        assert mine.flags.carray and mine.flags.owndata and mine.dtype.isnative
+        np.testing.assert_array_equal(array, state[key])
+    give_gradients(optimizer, np.float32)
+    optimizer.step()

@@ -19,6 +19,7 @@ def _use(name):
     if name == "numpy":
         source = vars(specification)
     elif name == "numba":
+        _check_numba()
         from minigrad.kernels import adam, conv, elementwise, gemm, images, normalize, reduce
 
         modules = gemm, conv, images, normalize, reduce, adam, elementwise
@@ -27,6 +28,19 @@ def _use(name):
         raise ValueError(f"MINIGRAD_BACKEND is {name!r}: choose numba or numpy")
     globals().update({kernel: source[kernel] for kernel in NAMES})
     _active = name
+
+
+def _check_numba():
+    """Raises ImportError, which names the other backend, where numba cannot compile."""
+    otherwise = "Set MINIGRAD_BACKEND=numpy to run without numba: slower, and nothing is compiled"
+    try:
+        import numba
+    except Exception as error:  # it is missing, or too old for this NumPy, or a setting is wrong
+        raise ImportError(f"minigrad: numba does not start: {error}. {otherwise}.") from error
+    if numba.config.DISABLE_JIT:
+        raise ImportError(
+            f"minigrad: NUMBA_DISABLE_JIT is set, and these kernels run compiled only. {otherwise}."
+        )
 
 
 @contextmanager
@@ -40,4 +54,4 @@ def backend(name):
         _use(before)
 
 
-_use(os.environ.get("MINIGRAD_BACKEND", "numba"))
+_use(os.environ.get("MINIGRAD_BACKEND") or "numba")

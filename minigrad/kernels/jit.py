@@ -1,7 +1,6 @@
-"""How the numba kernels are compiled, cached on disk, and kept to one pool of threads."""
+"""How the numba kernels are compiled, and kept to one pool of threads."""
 
 import ctypes
-import hashlib
 import os
 import sys
 import threading
@@ -11,6 +10,8 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import prange
+
+from minigrad.kernels.cache import Cache
 
 __all__ = ["COMPILED", "contiguous", "jit", "pool", "prange"]
 
@@ -30,32 +31,6 @@ if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
     ctypes.CDLL(None).mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
 
-def _cache_folder():
-    """A folder named after the source of all kernels.
-
-    numba's own cache does not see an edit in a module that a kernel imports, and it freezes
-    globals; with the hash in the name, whoever changes a line here runs the line they changed.
-    """
-    source = hashlib.sha256(numba.__version__.encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        source.update(file.read_bytes())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "minigrad" / f"kernels-{source.hexdigest()[:16]}"
-
-
-CACHE = _cache_folder()
-try:
-    if not CACHE.is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        print("minigrad: compiling the kernels for this machine, once (some 15 to 30 s).",
-              file=sys.stderr)  # fmt: skip
-    _cached = os.access(CACHE, os.W_OK)
-except OSError as error:
-    _cached = False
-    print(f"minigrad: {CACHE} can't be used ({error.strerror}); kernels compile at every start. "
-          "Set XDG_CACHE_HOME to a folder that can be written.", file=sys.stderr)  # fmt: skip
-
-
 def jit(**options):
     """`numba.njit` with this project's settings. Options are numba's.
 
@@ -65,12 +40,10 @@ def jit(**options):
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}} | options
 
     def decorate(function):
-        before = numba.config.CACHE_DIR  # numba reads it once, here, when caching is switched on
-        numba.config.CACHE_DIR = str(CACHE)
-        try:
-            return numba.njit(cache=_cached, **options)(function)
-        finally:
-            numba.config.CACHE_DIR = before
+        dispatcher = numba.njit(**options)(function)
+        if os.path.isfile(function.__code__.co_filename):  # not what is typed at a prompt
+            dispatcher._cache = Cache(function)
+        return dispatcher
 
     return decorate
 
