@@ -12,6 +12,8 @@ import numba
 import numpy as np
 from numba import prange
 
+from minigrad.console import warn
+
 __all__ = ["COMPILED", "contiguous", "jit", "pool", "prange"]
 
 COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the specification
@@ -47,13 +49,12 @@ CACHE = _cache_folder()
 try:
     if not CACHE.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
-        print("minigrad: compiling the kernels for this machine, once (some 15 to 30 s).",
-              file=sys.stderr)  # fmt: skip
+        warn("minigrad: compiling the kernels for this machine, once (some 15 to 30 s).")
     _cached = os.access(CACHE, os.W_OK)
 except OSError as error:
     _cached = False
-    print(f"minigrad: {CACHE} can't be used ({error.strerror}); kernels compile at every start. "
-          "Set XDG_CACHE_HOME to a folder that can be written.", file=sys.stderr)  # fmt: skip
+    warn(f"minigrad: {CACHE} can't be used ({error.strerror}); kernels compile at every start. "
+         "Set XDG_CACHE_HOME to a folder that can be written.")  # fmt: skip
 
 
 def jit(**options):
