@@ -102,6 +102,13 @@ def test_files_of_the_users_with_our_names_are_refused_and_stay(names, tmp_path)
     assert os.listdir(tmp_path) == ["d"]
 
 
+def test_metrics_like_ours_without_our_lock_are_the_users(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"iteration": 10, "seconds": 1.5}\n')
+    with pytest.raises(Abort, match="metrics.jsonl"):
+        Run(tmp_path, {})
+    assert os.listdir(tmp_path) == ["metrics.jsonl"]
+
+
 def test_a_folder_of_the_users_is_used_beside_what_is_there(tmp_path):
     theirs = ["thesis.txt", ".eslintrc.prod.json", ".notes.abcdefgh.txt", "fake_news.png",
               "model-final.safetensors", "model-00001-of-00005.safetensors"]  # fmt: skip
@@ -281,6 +288,19 @@ def test_the_lock_lives_as_long_as_the_run(tmp_path):
             pass
     Run(tmp_path / "d", {})  # forgotten: it ends with its object
     Run(tmp_path / "d", {}).close()
+
+
+def test_a_run_that_goes_on_from_nothing_fit_or_beyond_the_end_is_unlocked(tmp_path, capsys):
+    out = tmp_path / "out"
+    main("--out", out)
+    arrays, metadata = load(out / "checkpoint.safetensors")
+    with pytest.raises(SystemExit, match="iteration 2 already; 1 was asked for"):
+        main("--out", out, "--iter_max", 1, "--resume")
+    save(out / "checkpoint.safetensors", {"generator.x": np.zeros(1)}, **metadata)
+    with pytest.raises(SystemExit, match="another model"):
+        main("--out", out, "--resume")
+    save(out / "checkpoint.safetensors", arrays, **metadata)
+    main("--out", out, "--resume")
 
 
 def test_a_lock_that_was_removed_by_its_holder_is_not_shared_with_a_third(tmp_path, monkeypatch):
