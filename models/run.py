@@ -209,18 +209,25 @@ class Run:
         def note(number, frame):
             self.signal = self.signal or number
 
-        before = {number: signal.signal(number, note) for number in stop_signals()}
-        try:
-            path = self.folder / "metrics.jsonl"
+        path = self.folder / "metrics.jsonl"
+        with handling(stop_signals(), note):
             with open(path, "a", buffering=1, encoding="utf-8") as self._file:
                 yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def save_json(self, name, value):
         with replacing(self.folder / name) as temporary:
             temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def handling(numbers, handler):
+    """Inside the block the handler has these signals; after it, who had them before."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def stop_signals():

@@ -8,10 +8,19 @@ from joblib import Parallel, delayed
 
 from minigrad import random
 from minigrad.checkpoint import replacing
-from minigrad.console import progress, say
+from minigrad.console import progress, say, warn
 from models.folder import make_room
 from models.report import print_table, together
-from models.run import Abort, Interrupted, Run, checkpoint_path, positive, whole
+from models.run import (
+    Abort,
+    Interrupted,
+    Run,
+    checkpoint_path,
+    handling,
+    positive,
+    stop_signals,
+    whole,
+)
 
 
 class Training:
@@ -119,6 +128,12 @@ def show(options, results, unit):
         print_table(together([results]), unit)
 
 
+def _stop_all(number, frame):
+    """Leave joblib, which ends its processes then; their last checkpoints are whole."""
+    warn("\nstopped; the same command with --resume goes on from the last checkpoints")
+    raise SystemExit(128 + number)
+
+
 def repeat(task, options, numbers, unit, save_as=None):
     """task(options, number) for each number, --jobs of them side by side.
 
@@ -129,7 +144,8 @@ def repeat(task, options, numbers, unit, save_as=None):
     if several and save_as and (aside := make_room(save_as, replace=options.resume)):
         say(f"the earlier {save_as} is now in {aside}")
     # joblib gives each of its processes its share of the cores, and no more.
-    summaries = Parallel(n_jobs=options.jobs)(delayed(task)(options, n) for n in numbers)
+    with handling(stop_signals() if options.jobs > 1 else [], _stop_all):
+        summaries = Parallel(n_jobs=options.jobs)(delayed(task)(options, n) for n in numbers)
     table = together([summary["results"] for summary in summaries])
     if several and save_as:
         with replacing(save_as) as temporary:

@@ -114,7 +114,8 @@ REDIRECTIONS = ["", ">&-", ">/dev/full", "2>&-", "2>/dev/full", "<&- >&- 2>&-", 
 def shell(command, redirection, **environment):
     """The program's own exit code, not that of `head`, and its output, if any is left."""
     words = " ".join(f"'{word}'" for word in command)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}  # it hides faults
+    environment = {**buffered, "PYTHONPATH": str(ROOT), **environment}
     line = f"set -o pipefail; {words} {redirection}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, env=environment, timeout=300)
     assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr, done.stderr
@@ -132,6 +133,13 @@ def test_output_that_cannot_be_written_changes_no_exit_code(redirection, end, co
     command = [sys.executable, "-c", CHATTY, end, str(tmp_path / "mine")]
     assert shell(command, redirection)[0] == code
     assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+@posix
+def test_the_last_words_of_a_program_are_printed_in_ascii(tmp_path):
+    command = [sys.executable, "-c", CHATTY, "fail", str(tmp_path / "mine")]
+    code, _, err = shell(command, "", PYTHONIOENCODING="ascii")
+    assert code == 1 and err.endswith(b"error: +- no\n")
 
 
 PROGRAMS = ["train_vae.py", "train_gan.py", "-m minigrad.data", "-m docs.vanishing_gradient",

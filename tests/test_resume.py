@@ -29,8 +29,8 @@ def start(*arguments, script=SCRIPT, **settings):
     return subprocess.Popen(command, **pipes, **settings)
 
 
-def finish(process):
-    output = process.communicate(timeout=300)[0]
+def finish(process, timeout=300):
+    output = process.communicate(timeout=timeout)[0]
     assert "Traceback" not in output
     return process.returncode, output
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -294,8 +295,9 @@ def test_a_run_that_goes_on_from_nothing_fit_or_beyond_the_end_is_unlocked(tmp_p
     out = tmp_path / "out"
     main("--out", out)
     arrays, metadata = load(out / "checkpoint.safetensors")
-    with pytest.raises(SystemExit, match="iteration 2 already; 1 was asked for"):
+    with pytest.raises(SystemExit, match="iteration 2 already; 1 was asked for") as kept:
         main("--out", out, "--iter_max", 1, "--resume")
+    assert kept.tb  # a notebook keeps the last traceback, and all that is in its frames
     save(out / "checkpoint.safetensors", {"generator.x": np.zeros(1)}, **metadata)
     with pytest.raises(SystemExit, match="another model"):
         main("--out", out, "--resume")
@@ -525,6 +527,23 @@ def drain(master, until):
             os.read(master, 4096)
 
 
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_runs_side_by_side_end_with_the_process_that_started_them(name, tmp_path):
+    number, out = getattr(signal, name), tmp_path / "out"
+    command = ("--arch", "mlp", "--iter_max", 10**6, "--iter_save", 5, "--out", out)
+    process = start(*command, "--runs", 2, "--jobs", 2, script=GAN, start_new_session=True)
+    try:
+        wait_for(out / "seed1" / "checkpoint.safetensors", process)
+        process.send_signal(number)
+        code, output = finish(process, timeout=60)  # waits until nobody holds its output any more
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert code == 128 + number and "--resume goes on from the last checkpoints" in output
+    Run(out / "seed1", {}).close()
+
+
 REDIRECTIONS = [">&-", ">/dev/full", "2>&-", "2>/dev/full", "| head -1", "2>&1 | head -c 1"]
 
 
@@ -533,8 +552,9 @@ REDIRECTIONS = [">&-", ">/dev/full", "2>&-", "2>/dev/full", "| head -1", "2>&1 |
 def test_a_training_whose_words_cannot_be_written_ends_well(redirection, tmp_path):
     line = f"set -o pipefail; exec '{sys.executable}' '{GAN}' {' '.join(TINY)} --out out"
     line = line.replace("exec", "") if "|" in redirection else line
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}  # it hides faults
     done = subprocess.run(["bash", "-c", f"{line} {redirection}"], cwd=tmp_path, timeout=300,
-                          capture_output=True)  # fmt: skip
+                          env=buffered, capture_output=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "summary.json").exists()
     assert (tmp_path / "out" / "losses.png").exists()
