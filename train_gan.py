@@ -1,6 +1,5 @@
 """Train the GAN on Fashion-MNIST by the homework's protocol: `python train_gan.py`."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,14 @@ import numpy as np
 from minigrad import Tensor, data, no_grad, optim, random
 from minigrad.batches import Batches
 from minigrad.checkpoint import save
+from minigrad.console import say, script
 from models import gan
 from models.report import save_animation, save_curves, save_grid
-from models.run import Parser, clean_exit, peak_memory, whole
-from models.training import Training, add_run_options, open_run, repeat
+from models.run import Parser, clean_exit, folder_path, peak_memory, whole
+from models.training import Training, add_run_options, open_run, repeat, show
 
 BATCH = 64
+UNIT = "pixels in [0, 1]"
 PICTURE = 50  # iterations from one to the next
 
 
@@ -25,7 +26,7 @@ def parse(arguments=None):
     parser.add_option("iter_max", type=whole(1), help="end after so many steps (default: --epochs)")
     parser.add_option("iter_save", type=whole(1), default=300, help="save every … (%(default)s)")
     parser.add_option("seed", type=whole(0), default=0, help="of the first run (%(default)s)")
-    parser.add_option("out", type=Path, help="results go here (default: out_LOSS)")
+    parser.add_option("out", type=folder_path, help="results go here (default: out_LOSS)")
     add_run_options(parser)
     options = parser.parse_args(arguments)
     options.out = options.out or Path(f"out_{options.loss}")
@@ -102,23 +103,26 @@ def train(options, seed):
         batches=batches,
     )  # fmt: skip
     settings = {"arch": options.arch, "loss": options.loss, "seed": seed, "lr": options.lr}
-    run = open_run(options, run_folder(options, seed), settings, training, last)
-    with run.under_way():
-        hidden = options.jobs > 1
-        training.go_on(run, last, record=10, save=options.iter_save, after=after, hidden=hidden)
-    summary = settings | {
-        "iterations": last,
-        "parameters": [sum(p.size for p in n.parameters()) for n in (nets.g, nets.d)],
-        "seconds": run.seconds,
-        "peak_megabytes": peak_memory(),
-        "results": {
-            "fake": statistics(nets.test_images()),
-            "real": statistics(dataset.test_images[:1000] / 255),
-        },
-    }
-    save_curves(run.folder / "losses.png", run.metrics, {"D": "d_loss", "G": "g_loss"}, "loss")
-    save_animation(run.folder / "training.gif", sorted(run.folder.glob("fake_*.png")))
-    run.save_json("summary.json", summary)
+    with open_run(options, run_folder(options, seed), settings, training, last) as run:
+        with run.under_way():
+            hidden = options.jobs > 1
+            training.go_on(run, last, record=10, save=options.iter_save, after=after, hidden=hidden)
+        summary = settings | {
+            "iterations": last,
+            "parameters": [sum(p.size for p in n.parameters()) for n in (nets.g, nets.d)],
+            "seconds": run.seconds,
+            "peak_megabytes": peak_memory(),
+            "results": {
+                "fake": statistics(nets.test_images()),
+                "real": statistics(dataset.test_images[:1000] / 255),
+            },
+        }
+        run.save_json("summary.json", summary)
+        show(options, summary["results"], UNIT)
+        save_curves(run.folder / "losses.png", run.metrics, {"D": "d_loss", "G": "g_loss"}, "loss")
+        fakes = run.folder.glob("fake_[0-9]*.png")
+        in_order = sorted(fakes, key=lambda path: (len(path.name), path.name))  # 9950, then 10000
+        save_animation(run.folder / "training.gif", in_order)
     return summary
 
 
@@ -126,11 +130,11 @@ def main(arguments=None):
     options = parse(arguments)
     with clean_exit():
         seeds = range(options.seed, options.seed + options.runs)
-        repeat(train, options, seeds, "pixels in [0, 1]", options.out / "summary.json")
-        print(f"pictures, losses and weights are in {run_folder(options, options.seed)}")
+        repeat(train, options, seeds, UNIT, options.out / "summary.json")
+        say(f"pictures, losses and weights are in {run_folder(options, options.seed)}")
 
 
 if __name__ == "__main__":
     import train_gan  # by its own name, so that joblib's processes find the functions they are sent
 
-    sys.exit(train_gan.main())
+    script(train_gan.main)

@@ -1,18 +1,17 @@
 """Train the variational autoencoder on MNIST by the homework's protocol: `python train_vae.py`."""
 
-import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from minigrad import Tensor, data, no_grad, ops, optim, random
 from minigrad.batches import Batches
 from minigrad.checkpoint import load, save
+from minigrad.console import say, script, warn
 from minigrad.distributions import gaussian_parameters
 from models.report import save_curves, save_grid, save_scatter
-from models.run import Abort, Parser, clean_exit, whole
-from models.training import Training, add_run_options, open_run, repeat
+from models.run import Abort, Parser, clean_exit, folder_path, whole
+from models.training import Training, add_run_options, open_run, repeat, show
 from models.vae import VAE
 
 # The homework's test subset: for each digit, which of its test images, counted in file order.
@@ -43,7 +42,7 @@ def parse(arguments=None):
     parser.add_option("run", type=whole(0), default=0, help="the first run's number (%(default)s)")
     parser.add_option("seed", type=whole(0), help="of the first run (default: its number)")
     parser.add_option("batch_size", type=whole(1), default=100, help="images (%(default)s)")
-    parser.add_option("out", type=Path, default=Path("runs"), help="results go here (%(default)s)")
+    parser.add_option("out", type=folder_path, default="runs", help="results go here (%(default)s)")
     add_run_options(parser)
     options = parser.parse_args(arguments)
     if options.resume and options.train == 0:
@@ -168,19 +167,21 @@ def train_and_evaluate(options, number):
     random.seed(seed)
     vae = VAE(options.z)
     training = make_training(vae, images, options)
-    run = open_run(options, run_folder(options, number), settings, training, options.iter_max)
-    with run.under_way():
-        train(training, vae, run, options, subset)
-    summary = settings | {
-        "iterations": options.iter_max,
-        "parameters": sum(p.size for p in vae.parameters()),
-        "seconds": run.seconds,
-        "results": evaluate_all(vae, dataset, subset, iwae=options.train == 2),
-    }
-    run.save_json("summary.json", summary)
-    draw(vae, run, dataset, subset)
+    place = run_folder(options, number)
+    with open_run(options, place, settings, training, options.iter_max) as run:
+        with run.under_way():
+            train(training, vae, run, options, subset)
+        summary = settings | {
+            "iterations": options.iter_max,
+            "parameters": sum(p.size for p in vae.parameters()),
+            "seconds": run.seconds,
+            "results": evaluate_all(vae, dataset, subset, iwae=options.train == 2),
+        }
+        run.save_json("summary.json", summary)
+        show(options, summary["results"], "nats")
+        draw(vae, run, dataset, subset)
     if options.jobs > 1:
-        print(f"run {number}: {summary['seconds']:.0f} s", file=sys.stderr)
+        warn(f"run {number}: {summary['seconds']:.0f} s")
     return summary
 
 
@@ -194,7 +195,9 @@ def evaluate_saved(options, number):
         vae.load_state_dict(state)
     except ValueError as error:
         raise Abort(f"{path} is of another model than --z {options.z}: {error}") from None
-    return {"results": evaluate_all(vae, dataset, static_subset(dataset), iwae=False)}
+    results = evaluate_all(vae, dataset, static_subset(dataset), iwae=False)
+    show(options, results, "nats")
+    return {"results": results}
 
 
 def main(arguments=None):
@@ -205,10 +208,10 @@ def main(arguments=None):
         save_as = options.out / f"vae-z{options.z}-summary.json" if options.train else None
         repeat(task, options, numbers, "nats", save_as)
         if options.train:
-            print(f"pictures, curves and weights are in {run_folder(options, options.run)}")
+            say(f"pictures, curves and weights are in {run_folder(options, options.run)}")
 
 
 if __name__ == "__main__":
     import train_vae  # by its own name, so that joblib's processes find the functions they are sent
 
-    sys.exit(train_vae.main())
+    script(train_vae.main)

@@ -6,7 +6,6 @@ A summary.json that an earlier call left for the same settings is used again, so
 which was stopped goes on where it was.
 """
 
-import argparse
 import importlib.metadata
 import json
 import math
@@ -19,6 +18,7 @@ from pathlib import Path
 import train_vae
 from benchmarks import machine
 from benchmarks.turns import NOISE
+from minigrad import console
 from models.report import LABELS, together
 from models.run import whole
 
@@ -29,14 +29,14 @@ def summary(command, folder, options, number):
     """The summary of one run, made now unless it is there."""
     path = options.out / f"{folder}-z{options.z}-run{number}" / "summary.json"
     settings = ["--z", options.z, "--iter_max", options.iter_max, "--run", number]
-    done = json.loads(path.read_text()) if path.exists() else {}
+    done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if (done.get("iterations"), done.get("seed")) != (options.iter_max, number):
         clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
         arguments = [*settings, "--train", 2, "--out", options.out]
         if options.data_dir:
             arguments += ["--data-dir", options.data_dir]
         subprocess.run([sys.executable, *command, *map(str, arguments)], check=True, env=clean)
-        done = json.loads(path.read_text())
+        done = json.loads(path.read_text(encoding="utf-8"))
     return done
 
 
@@ -56,7 +56,7 @@ def compare(ours, theirs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = console.Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=whole(2), default=5)
     parser.add_argument("--z", type=whole(1), default=10)
     parser.add_argument("--iter_max", type=whole(1), default=20_000)
@@ -70,16 +70,16 @@ def main():
         theirs.append(summary(["-m", "benchmarks.pytorch_vae"], "pytorch-vae", options, number))
     table = "\n".join(compare(ours, theirs))
     seconds = [statistics.median(s["seconds"] for s in summaries) for summaries in (ours, theirs)]
-    page = (DOCS / "results.template.md").read_text().format(
+    page = (DOCS / "results.template.md").read_text(encoding="utf-8").format(
         z=options.z, iterations=options.iter_max, runs=options.runs, table=table,
         seeds=f"0 … {options.runs - 1}", machine=machine.describe(),
         pytorch=importlib.metadata.version("torch"), pixels=train_vae.SUBSET_PIXELS_ON,
         minigrad_seconds=f"{seconds[0]:.0f}", pytorch_seconds=f"{seconds[1]:.0f}",
         ratio=seconds[0] / seconds[1],
     )  # fmt: skip
-    options.page.write_text(page)
-    print(page)
+    options.page.write_text(page, encoding="utf-8")
+    console.say(page)
 
 
 if __name__ == "__main__":
-    main()
+    console.script(main)

@@ -6,9 +6,12 @@ A step is all of it: drawing the batch, both forwards of G, both losses, both ba
 PyTorch computes no gradient for G in D's half and, with D frozen, none for D in G's half.
 """
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks import turns
+from minigrad.console import script
 
 # Multiply-adds for each image in a forward pass: places × kernel × channels, or in × out.
 G_LAYERS = [64 * 512, 512 * 3136, 196 * 9 * 16 * 32, 784 * 9 * 8]
@@ -81,7 +84,9 @@ PEERS = {
 }
 
 if __name__ == "__main__":
-    turns.main(
+    main = partial(
+        turns.main,
         "benchmarks.gan_step", "GAN training step, convolutional pair, batch 64", PEERS,
         "PyTorch eager", FLOP, ADAM_BYTES, steps=30, rounds=8,
     )  # fmt: skip
+    script(main)

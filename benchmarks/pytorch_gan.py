@@ -12,10 +12,10 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 import train_gan
 from minigrad import data
+from minigrad.console import progress, script
 from models.report import print_table, save_animation, save_curves, save_grid, together
 from models.run import Abort, clean_exit, peak_memory
 
@@ -145,7 +145,7 @@ def run(options, seed):
     folder = train_gan.run_folder(options, seed)
     folder.mkdir(parents=True, exist_ok=True)
     start, metrics = time.monotonic(), []
-    for iteration in tqdm(range(1, last + 1), unit="it", mininterval=0.5):
+    for iteration in progress(range(1, last + 1), unit="it", mininterval=0.5):
         if iteration % steps == 1:
             rows = iter(torch.randperm(len(images)).split(train_gan.BATCH))
         x_real = images[next(rows)][:, None] / 127.5 - 1
@@ -170,8 +170,9 @@ def run(options, seed):
     for name, network in (("generator", g), ("discriminator", d)):
         path = folder / f"{name}-{last:05d}.safetensors"
         safetensors.torch.save_file(network.state_dict(), path)
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    lines = "".join(json.dumps(line) + "\n" for line in metrics)
+    (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     save_curves(folder / "losses.png", metrics, {"D": "d_loss", "G": "g_loss"}, "loss")
     save_animation(folder / "training.gif", sorted(folder.glob("fake_*.png")))
     return summary
@@ -188,4 +189,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -13,10 +13,10 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 import train_vae
 from minigrad import data
+from minigrad.console import progress, script
 from models.report import print_table, together
 from models.run import Abort, clean_exit
 
@@ -84,7 +84,7 @@ def evaluate_all(vae, dataset, subset, iwae):
 def train(vae, images, options):
     adam = torch.optim.Adam(vae.parameters(), lr=options.lr, fused=True)
     rows = iter(())
-    bar = tqdm(range(1, options.iter_max + 1), unit="it", mininterval=0.5)
+    bar = progress(range(1, options.iter_max + 1), unit="it", mininterval=0.5)
     for iteration in bar:
         batch = next(rows, None)
         if batch is None:
@@ -121,7 +121,7 @@ def run(options, number):
         "seconds": round(time.monotonic() - start, 3),
         "results": evaluate_all(vae, dataset, subset, iwae=options.train == 2),
     }  # fmt: skip
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
 
 
@@ -135,4 +135,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from minigrad.console import Parser, say, warn
+from models.report import figure
 from models.run import peak_memory
 
 # Settings of other people's thread pools and BLAS: a benchmark starts without any.
@@ -27,7 +29,7 @@ def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
 
     flop and adam_bytes: what a step must at least compute, and what Adam must read and write.
     """
-    parser = argparse.ArgumentParser(description=title)
+    parser = Parser(description=title)
     parser.add_argument("--worker", choices=peers, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=rounds, help="turns each (%(default)s)")
     parser.add_argument("--steps", type=int, default=steps, help="steps a turn (%(default)s)")
@@ -47,12 +49,13 @@ def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
             adam_bytes / bandwidth
         ),
     }
-    print(f"{title}, on {machine.describe()}:\n")
+    say(f"{title}, on {machine.describe()}:\n")
     print_table(table(times, memory, floors, reference), reference)
     options.out.mkdir(parents=True, exist_ok=True)
     name = module.rpartition(".")[2]
     result = {"machine": machine.describe(), "seconds": times, "megabytes": memory}
-    (options.out / f"{name}.json").write_text(json.dumps(result | {"floors": floors}))
+    content = json.dumps(result | {"floors": floors})
+    (options.out / f"{name}.json").write_text(content, encoding="utf-8")
     picture(times, floors, options.out / f"{name}.png")
 
 
@@ -83,7 +86,7 @@ def take_turns(commands, reference, steps, rounds):
         if peer.stdout.readline().strip() == "ready":
             peers[name] = peer
         else:
-            print(f"{name} did not start and is left out", file=sys.stderr)
+            warn(f"{name} did not start and is left out")
             peer.kill()
     if reference not in peers:
         sys.exit(f"{reference}, the reference, is missing; `make bench` installs PyTorch")
@@ -113,25 +116,18 @@ def table(times, memory, floors, reference):
 
 
 def print_table(rows, reference):
-    print(f"| | median, ms | quartiles, ms | ratio to {reference} | peak memory, MB |")
-    print("|---|---|---|---|---|")
+    say(f"| | median, ms | quartiles, ms | ratio to {reference} | peak memory, MB |")
+    say("|---|---|---|---|---|")
     for name, median, quartiles, ratio, megabytes in rows:
-        print(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} | {megabytes} |")
+        say(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} | {megabytes} |")
 
 
 def picture(times, floors, path):
     """All steps of each peer as a box, in milliseconds; the floors as lines."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 0.6 * len(times) + 1.2), layout="constrained")
-    milliseconds = [[1e3 * t for t in values] for values in times.values()]
-    axes.boxplot(milliseconds, orientation="horizontal", tick_labels=list(times), showfliers=False)
-    for name, floor in floors.items():
-        axes.axvline(1e3 * floor, linestyle=":", color="gray")
-        axes.text(1e3 * floor, 0.55, f" {name}", fontsize=6, rotation=90, va="bottom")
-    axes.set(xlabel="ms", xlim=(0, None))
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    with figure(path, (7, 0.6 * len(times) + 1.2)) as axes:
+        boxes = [[1e3 * t for t in values] for values in times.values()]
+        axes.boxplot(boxes, orientation="horizontal", tick_labels=list(times), showfliers=False)
+        for name, floor in floors.items():
+            axes.axvline(1e3 * floor, linestyle=":", color="gray")
+            axes.text(1e3 * floor, 0.55, f" {name}", fontsize=6, rotation=90, va="bottom")
+        axes.set(xlabel="ms", xlim=(0, None))

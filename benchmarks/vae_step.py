@@ -5,9 +5,12 @@
 A step is all of it: drawing the batch, binarising, forward, backward, Adam.
 """
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks import turns
+from minigrad.console import script
 
 # Multiply-adds of the layers, twice 100 images: forward, weight gradients, and the input gradients
 # of all layers but the first. Bytes: Adam reads p, g, m, v and writes p, m, v.
@@ -89,7 +92,9 @@ PEERS = {
 }
 
 if __name__ == "__main__":
-    turns.main(
+    main = partial(
+        turns.main,
         "benchmarks.vae_step", "VAE training step, batch 100", PEERS, "PyTorch eager", FLOP,
         ADAM_BYTES, steps=150, rounds=8,
     )  # fmt: skip
+    script(main)

@@ -11,9 +11,10 @@ import numpy as np
 
 from minigrad import Tensor, data, grad, ops, optim, random
 from minigrad.batches import Batches
+from minigrad.console import say, script
 from models import gan
 from models.report import figure
-from models.run import Parser, clean_exit, whole
+from models.run import Parser, clean_exit, folder_path, whole
 
 FOLDER = Path(__file__).parent
 LOSSES = {  # of G, as functions of the logit h of one of its images
@@ -87,7 +88,7 @@ def main(arguments=None):
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_option("warmup", type=whole(0), default=300, help=argparse.SUPPRESS)
     parser.add_option("steps", type=whole(1), default=300, help="D's steps alone (%(default)s)")
-    parser.add_option("out", type=Path, default=FOLDER, help="the figures' folder (%(default)s)")
+    parser.add_option("out", type=folder_path, default=FOLDER, help="for figures (%(default)s)")
     parser.add_option("data_dir", type=Path, help="where Fashion-MNIST lies")
     options = parser.parse_args(arguments)
     with clean_exit():
@@ -95,11 +96,11 @@ def main(arguments=None):
         draw_slopes(options.out / "slopes.png")
         rows = starve(options)
         draw_starvation(options.out / "starvation.png", rows)
-        print(f"{'D step':>8}{'mean σ(h)':>14}{'minimax':>14}{'non-saturating':>18}{'ratio':>12}")
+        say(f"{'D step':>8}{'mean σ(h)':>14}{'minimax':>14}{'non-saturating':>18}{'ratio':>12}")
         for step in sorted({0, 1, 3, 10, 30, 100, options.steps} & set(range(len(rows)))):
             belief, minimax, other = rows[step]
-            print(f"{step:8}{belief:14.2e}{minimax:14.2e}{other:18.2e}{minimax / other:12.1e}")
+            say(f"{step:8}{belief:14.2e}{minimax:14.2e}{other:18.2e}{minimax / other:12.1e}")
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -16,8 +16,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = (
-    "batches", "checkpoint", "checks", "data", "distributions", "dtypes", "engine", "gradcheck",
-    "kernels", "module", "nn", "ops", "optim", "paths", "random", "recording", "tensor",
+    "batches", "checkpoint", "checks", "console", "data", "distributions", "dtypes", "engine",
+    "gradcheck", "kernels", "module", "nn", "ops", "optim", "paths", "random", "recording",
+    "tensor",
 )  # fmt: skip
 
 

@@ -27,7 +27,19 @@ class Batches:
         return {"order": self.order.copy(), "position": np.array(self.position)}
 
     def load_state_dict(self, state) -> None:
-        self.order, self.position = np.array(state["order"]), int(state["position"])
+        """Take over a state_dict. Raises ValueError, and changes nothing, if it does not fit."""
+        order, position = (np.array(state.get(name)) for name in ("order", "position"))
+        if order.dtype.kind not in "iu" or order.shape not in ((0,), (self.used,)):
+            raise ValueError(
+                f"Batches: order has shape {order.shape} and dtype {order.dtype}; it must be "
+                f"{self.used} whole numbers, or none before the first epoch"
+            )
+        if len(np.unique(order[(order >= 0) & (order < self.count)])) < len(order):
+            raise ValueError(f"Batches: order must have each row from 0 to {self.count - 1} once")
+        last = len(order) + self.batch_size - 1  # after a batch that was not full
+        if position.shape or position.dtype.kind not in "iu" or not 0 <= position <= last:
+            raise ValueError(f"Batches: position {position} is not a whole number from 0 to {last}")
+        self.order, self.position = order, int(position)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self

@@ -3,6 +3,7 @@
 The format is safetensors, which PyTorch reads as well and which cannot carry code.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,8 @@ import safetensors.numpy
 # The checksum as it stands in the file, where metadata is a string of JSON within JSON, and what
 # stands in its place while it is computed.
 CHECKSUM = rb'\\"sha256\\": \\"([0-9a-f]{64})\\"'
-BLANK = "0" * 64
+BLANK = b"0" * 64
+DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
 
 
 class CheckpointError(Exception):
@@ -28,13 +30,47 @@ class CheckpointError(Exception):
 def save(path, arrays: Mapping[str, np.ndarray], **metadata) -> None:
     """Write named arrays, and what JSON can hold besides, in place of what was at path.
 
-    If it fails, for instance on a full disk (OSError), what was at path is still there, whole.
+    Raises ValueError for what `load` could not give back as it was. If it fails, so or for instance
+    on a full disk (OSError), what was at path is still there, whole.
     """
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    text = {"minigrad": json.dumps({"sha256": BLANK} | metadata)}
-    content = safetensors.numpy.save(contiguous, text)
+    contiguous = {name: _storable(name, array) for name, array in arrays.items()}
+    if "sha256" in metadata:
+        raise ValueError("save: the metadata's name sha256 is reserved for the file's checksum")
+    try:
+        text = json.dumps({"sha256": BLANK.decode()} | metadata, allow_nan=False)
+        changed = [k for k, value in json.loads(text).items() if value != metadata.get(k, value)]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"save: JSON cannot hold the metadata {list(metadata)}: {error}") from None
+    if changed:
+        raise ValueError(
+            f"save: JSON would change the metadata's {', '.join(changed)}: give text, numbers, "
+            "lists, and dictionaries whose keys are text"
+        )
+    content = safetensors.numpy.save(contiguous, {"minigrad": text})
+    start, stop = _checksum_place(content)
+    content = content[:start] + _checksum(content) + content[stop:]
     with replacing(path) as temporary:
-        temporary.write_bytes(content.replace(BLANK.encode(), _checksum(content), 1))
+        temporary.write_bytes(content)
+
+
+def _storable(name, array):
+    """The array in row-major order and in this machine's byte order, if its file can be read."""
+    if not isinstance(name, str) or name == "__metadata__":
+        raise ValueError(f"save: {name!r} cannot name an array: give text, but not __metadata__")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"save: {name!r} cannot name an array: it has no UTF-8") from None
+    array = np.asarray(array, order="C")
+    if array.dtype.newbyteorder("=").name not in DTYPES:
+        raise ValueError(f"save: {name} has dtype {array.dtype}; it must be {', '.join(DTYPES)}")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _checksum_place(content):
+    """Where the checksum stands: the first that looks like one, as metadata come before names."""
+    found = re.search(CHECKSUM, content)
+    return found.span(1) if found else None
 
 
 def load(path) -> tuple[dict[str, np.ndarray], dict]:
@@ -46,11 +82,11 @@ def load(path) -> tuple[dict[str, np.ndarray], dict]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from None
-    found = re.search(CHECKSUM, content)
-    if found is None:
+    place = _checksum_place(content)
+    if place is None:
         raise CheckpointError(f"{path} is damaged, or is no checkpoint of minigrad's: no checksum")
-    start, stop = found.span(1)
-    if _checksum(content[:start] + BLANK.encode() + content[stop:]) != found[1]:
+    start, stop = place
+    if _checksum(content[:start] + BLANK + content[stop:]) != content[start:stop]:
         raise CheckpointError(
             f"{path} is damaged: its checksum does not fit, so bytes are missing or were changed"
         )
@@ -68,9 +104,12 @@ def _checksum(content):
 def replacing(path):
     """Gives a temporary path beside `path`; at the end of the block it takes path's place.
 
-    If the block fails, or the machine stops in it, what was at path is still there, whole.
+    If the block fails, or the machine stops in it, what was at path is still there, whole. A
+    symbolic link stays: the file that it leads to is replaced.
     """
-    path = Path(path)
+    link, path = path, Path(os.path.realpath(path))
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(link))
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)

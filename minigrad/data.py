@@ -7,7 +7,6 @@ is swapped, cut short or damaged is an error that says so. No other data ever st
     python -m minigrad.data mnist fashion-mnist     # fetch ahead, and say where the files lie
 """
 
-import argparse
 import gzip
 import hashlib
 import http.client
@@ -26,8 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from minigrad import console
+from minigrad.console import say, warn
 from minigrad.paths import cache_root, expand
 
 
@@ -150,7 +150,7 @@ def _find(name: str, data_dir: str | Path | None, progress: bool) -> tuple[Path,
             return folder, contents
         tried.append(f"  {folder}: {'; '.join(problems)}\n")
         if not named and (contents or len(problems) > 1):  # something is there, but not the set
-            print(f"minigrad: cannot use {folder}: {'; '.join(problems)}", file=sys.stderr)
+            warn(f"minigrad: cannot use {folder}: {'; '.join(problems)}")
     if named:  # fetching now would leave the user believing that this folder had been used
         raise DataError(
             f"{name} is not in the folder that --data-dir or MINIGRAD_DATA names. Looked in\n"
@@ -213,7 +213,7 @@ def _fetch(name: str, cache: Path, tried: list[str], progress: bool) -> dict[str
         # cache because a rename cannot cross file systems. No fsync: each reading verifies.
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as scratch:
             for source, get in _sources(name, Path(scratch), progress):
-                print(f"minigrad: fetching {name}: {source}", file=sys.stderr)
+                warn(f"minigrad: fetching {name}: {source}")
                 try:
                     for file in [file for file in SHAPES if file not in contents]:
                         content = _verified(name, file, get(file))
@@ -252,7 +252,9 @@ def _download(base: str, progress: bool, file: str) -> bytes:
         with urllib.request.urlopen(f"{base}{file}.gz", timeout=SOCKET_TIMEOUT) as response:
             length = int(response.headers.get("Content-Length", 0))  # 0: the server did not say
             hidden = None if progress else True  # None: unless stderr is a terminal
-            with tqdm(total=length, desc=file, unit="B", unit_scale=True, disable=hidden) as bar:
+            with console.progress(
+                total=length, desc=file, unit="B", unit_scale=True, disable=hidden
+            ) as bar:
                 while chunk := response.read(1 << 16):
                     body += chunk
                     bar.update(len(chunk))
@@ -290,7 +292,7 @@ def _run(command: str, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns 0, or 1 if a set cannot be had, or 130 after Ctrl-C."""
-    parser = argparse.ArgumentParser(
+    parser = console.Parser(
         prog="python -m minigrad.data",
         description="Find or fetch data sets, verify them, and print where they lie.",
     )
@@ -303,15 +305,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for name in options.name:
             try:
-                print(f"{name}: {find_or_fetch(name, options.data_dir)}")
+                say(f"{name}: {find_or_fetch(name, options.data_dir)}")
             except DataError as error:
-                print(error, file=sys.stderr)
+                warn(error)
                 status = 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Files that had come whole are kept.", file=sys.stderr)
+        warn("\nInterrupted. Files that had come whole are kept.")
         return 130
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console.script(main)

@@ -49,12 +49,19 @@ def get_state() -> dict[str, np.ndarray]:
 
 
 def set_state(state) -> None:
-    """Continue from a state that `get_state` gave."""
-    has_half, half = (int(value) for value in state["half"])
-    words = {"state": np.array(state["state"], np.uint64)}
-    _stream.bits.state = _stream.bits.state | {
-        "state": words, "has_uint32": has_half, "uinteger": half
-    }  # fmt: skip
+    """Continue from a state that `get_state` gave. Raises ValueError, and changes nothing, if it
+    is another."""
+    words, rest = (np.asarray(state.get(name)) for name in ("state", "half"))
+    if (words.shape, words.dtype, rest.shape) != ((4,), np.uint64, (2,)) or rest.dtype.kind not in (
+        "iu"
+    ):
+        raise ValueError("random: this is not the generator's state: state is (4,) in uint64 and "
+                         f"half is (2,) whole numbers, not {words!r} and {rest!r}")  # fmt: skip
+    has_half, half = map(int, rest)
+    if has_half not in (0, 1) or not 0 <= half < 2**32:
+        raise ValueError(f"random: half is {rest}; it must be 0 or 1, and a number of 32 bits")
+    values = {"state": {"state": words}, "has_uint32": has_half, "uinteger": half}
+    _stream.bits.state = _stream.bits.state | values
 
 
 @contextmanager

@@ -1,13 +1,36 @@
 """What is shown of runs: pictures, curves, and tables over several runs."""
 
+import functools
 import math
-from contextlib import contextmanager
+import os
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
 from minigrad.checkpoint import replacing
+from minigrad.console import say, warn
 
 
+def picture(draw):
+    """Of a function that draws to a path: if that fails, a line on standard error says so.
+
+    Nobody wants to lose a training because its picture can't be drawn.
+    """
+
+    @functools.wraps(draw)
+    def drawn(path, *arguments, **settings):
+        try:
+            draw(path, *arguments, **settings)
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            warn(f"{path} was not drawn: {reason}")
+
+    return drawn
+
+
+@picture
 def save_grid(path, images, columns):
     """A PNG of images (N, H, W) with values from 0 to 1, row by row, 2 pixels apart, in 8 bits."""
     from PIL import Image  # only now: what is drawn with is imported when something is drawn
@@ -28,18 +51,21 @@ def grid(images, columns, padding=2):
     return np.pad(image, ((0, padding), (0, padding)))
 
 
+@picture
 def save_animation(path, pictures, milliseconds=200):
     """A GIF that shows the pictures, files, one after another, again and again."""
     from PIL import Image
 
-    frames = [Image.open(picture) for picture in pictures]
-    if frames:
-        with replacing(path) as temporary:
-            first, *others = frames
-            first.save(temporary, format="GIF", save_all=True, append_images=others, loop=0,
-                       duration=milliseconds)  # fmt: skip
+    with ExitStack() as opened:
+        frames = [opened.enter_context(Image.open(picture)) for picture in pictures]
+        if frames:
+            with replacing(path) as temporary:
+                first, *others = frames
+                first.save(temporary, format="GIF", save_all=True, append_images=others, loop=0,
+                           duration=milliseconds)  # fmt: skip
 
 
+@picture
 def save_curves(path, metrics, curves, ylabel="nats"):
     """A PNG of {label: key}: the values under each key of the metrics against the iteration."""
     with figure(path, (7, 4)) as axes:
@@ -51,6 +77,7 @@ def save_curves(path, metrics, curves, ylabel="nats"):
         axes.grid(alpha=0.3)
 
 
+@picture
 def save_scatter(path, points, labels):
     """A PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
     with figure(path, (6, 5)) as axes:
@@ -60,19 +87,56 @@ def save_scatter(path, points, labels):
         axes.set(xlabel="z₁", ylabel="z₂", aspect="equal")
 
 
+_drawing = threading.RLock()  # matplotlib's settings are the whole process's
+
+
 @contextmanager
 def figure(path, size):
-    """Gives axes to draw on, and saves them at the end of the block."""
+    """Gives axes to draw on, and saves them at the end of the block.
+
+    Whatever a notebook, a matplotlibrc or MPLBACKEND ask for, it looks the same; and their settings
+    are again as they were afterwards.
+    """
+    with _drawing:
+        matplotlib, canvas_of, figure_of = _matplotlib()
+        defaults = dict(matplotlib.rcParamsDefault)
+        del defaults["backend"]  # the one setting that a context does not put back
+        with matplotlib.rc_context(defaults):
+            figure = figure_of(figsize=size, layout="constrained")
+            canvas = canvas_of(figure)  # draws to files; no screen is needed
+            yield figure.subplots()
+            with replacing(path) as temporary:
+                canvas.print_figure(temporary, dpi=150, format="png")
+
+
+def _matplotlib():
+    """The module and what it draws with, imported under the user's settings, which the rest of a
+    notebook may want, or, where they can't be read, without them. The environment stays."""
+    names = ("MATPLOTLIBRC", "MPLBACKEND", "MPLCONFIGDIR")  # the last one is set by matplotlib
+    before, loaded = {name: os.environ.get(name) for name in names}, set(sys.modules)
+    try:
+        try:
+            return _import_matplotlib()
+        except ModuleNotFoundError:
+            raise
+        except Exception:
+            for name in set(sys.modules) - loaded:  # half of it, which can't be imported again
+                if name.partition(".")[0] == "matplotlib":
+                    del sys.modules[name]
+            os.environ |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
+            return _import_matplotlib()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ |= {name: value} if value is not None else {}
+
+
+def _import_matplotlib():
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")  # draws to files; no screen is needed
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
-    yield axes
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
-    plt.close(figure)
+    return matplotlib, FigureCanvasAgg, Figure
 
 
 def together(results):
@@ -103,6 +167,6 @@ def print_table(table, unit):
         return f"{value['mean']:.2f}" + (f" ± {error:.2f}" if error is not None else "")
 
     names = next(iter(table.values()))
-    print(f"{unit:18}" + "".join(f"{LABELS.get(name, name):>16}" for name in names))
+    say(f"{unit:18}" + "".join(f"{LABELS.get(name, name):>16}" for name in names))
     for what, row in table.items():
-        print(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))
+        say(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))

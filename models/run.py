@@ -11,21 +11,19 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from minigrad import console
 from minigrad.checkpoint import CheckpointError, load, replacing, save
+from minigrad.console import say, warn
 from minigrad.data import DataError
+from models.folder import Abort, Lock, earlier_run, remove_torn, set_aside
 
 try:
-    import fcntl
     import resource
-except ImportError:  # Windows: no locks, so two processes in one folder go unnoticed there
-    fcntl = resource = None  # type: ignore[assignment]
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
-class Abort(Exception):
-    """The run cannot go on. The message says why and what to do."""
-
-
-class Parser(argparse.ArgumentParser):
+class Parser(console.Parser):
     """Takes --iter_max and --iter-max alike."""
 
     def add_option(self, name, **settings):
@@ -59,6 +57,16 @@ def positive(text):
     return value
 
 
+def folder_path(text):
+    """For argparse: a folder's path, with ~ for the user's home."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}; give the whole path") from None
+
+
 @contextmanager
 def clean_exit():
     """Turns what a user can cause into one message and an exit code, without a traceback."""
@@ -68,15 +76,16 @@ def clean_exit():
         sys.exit(f"error: {error}")
     except Interrupted as error:
         number, folder = error.args
-        print(f"\nstopped and saved in {folder}; the same command with --resume goes on from there")
+        say(f"\nstopped and saved in {folder}; the same command with --resume goes on from there")
         sys.exit(128 + number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror}; make room or get rights there, or change --out")
+        reason = error.strerror or error
+        sys.exit(f"error: {where}{reason}; make room or get rights there, or change --out")
     except MemoryError as error:
         sys.exit(f"error: out of memory; free some, or choose a smaller model or batch ({error})")
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+        warn("\nstopped")
         sys.exit(130)
 
 
@@ -97,11 +106,12 @@ def checkpoint_path(folder):
 
 
 class Run:
-    """A run's folder: metrics.jsonl, a checkpoint, and a lock while a process works in it.
+    """A run's folder: metrics.jsonl, a checkpoint, and a lock: `with Run(…) as run:` holds it.
 
     settings: what a checkpoint must have been made with to go on from it. A run that stood there
     before is set aside; with resume=True its checkpoint becomes `state` and `iteration`, and its
-    metrics up to there are kept. Raises Abort if that cannot be, or another process works there.
+    metrics up to there are kept. Raises Abort if that cannot be, if files that are no run's would
+    be overwritten, or if another run is at work there.
     """
 
     def __init__(self, folder, settings, resume=False):
@@ -109,44 +119,62 @@ class Run:
         self.checkpoint = checkpoint_path(self.folder)
         if resume and not self.checkpoint.exists():
             raise Abort(f"--resume: there is no {self.checkpoint}; start without --resume")
-        if self.folder.exists() and not resume:
-            held = self._lock()
-            copies = (self.folder.with_name(f"{self.folder.name}.{n}") for n in range(1, 10**6))
-            aside = next(path for path in copies if not path.exists())
-            self.folder.rename(aside)
-            os.close(held)
-            print(f"the earlier run in {self.folder} is now {aside}")
+        if not resume:
+            earlier_run(self.folder)  # before anything is made there that might have to go again
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock()
-        self.state, made_with = load(self.checkpoint) if resume else ({}, {"iteration": 0})
-        self.iteration = made_with.pop("iteration")
-        if resume and made_with != settings:
-            raise Abort(f"--resume: {self.checkpoint} was made with {made_with}, not {settings}")
-        for torn in self.folder.glob(".*.*.*"):  # what a kill left of files that were being written
-            torn.unlink()
-        self.metrics = self._earlier_metrics()
+        self._lock = Lock(self.folder)
+        try:
+            self._take_over(resume)
+        except BaseException:
+            self._lock.undo()
+            raise
         self.began = time.monotonic() - (self.metrics[-1]["seconds"] if self.metrics else 0)
         self.signal = 0  # the first one that asked the run to end
 
-    def _lock(self):
-        """Lock the folder until the returned file is closed or this process ends, in any way."""
-        file = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise Abort(
-                f"another process is working in {self.folder}; wait for it, or choose another "
-                "--run or --out"
-            ) from None
-        return file
+    def _take_over(self, resume):
+        """What is in the folder, now that nobody else can change it."""
+        if resume:
+            self.state, made_with = load(self.checkpoint)
+            self.iteration = made_with.pop("iteration", None)
+            if type(self.iteration) is not int:
+                raise Abort(f"--resume: {self.checkpoint} is no checkpoint, but weights")
+            if made_with != self.settings:
+                raise Abort(
+                    f"--resume: {self.checkpoint} was made with {made_with}, not {self.settings}"
+                )
+        else:
+            self.state, self.iteration = {}, 0
+            if names := earlier_run(self.folder):
+                aside = set_aside(self.folder, names)
+                say(f"the earlier run in {self.folder} is now in {aside}")
+        self.metrics = self._earlier_metrics()
+        remove_torn(self.folder)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Release the folder's lock."""
+        self._lock.release()
 
     def _earlier_metrics(self):
         """The lines up to the checkpoint. Those after it, and a torn last one, are made again."""
         path = self.folder / "metrics.jsonl"
-        lines = path.read_text().split("\n")[:-1] if path.exists() else []
-        return [line for line in map(json.loads, lines) if line["iteration"] <= self.iteration]
+        text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+        metrics = []
+        for number, line in enumerate(text.split("\n")[:-1], 1):
+            try:
+                values = json.loads(line)
+                if values["iteration"] <= self.iteration:
+                    metrics.append(values | {"seconds": float(values["seconds"])})
+            except (ValueError, KeyError, TypeError):
+                raise Abort(
+                    f"--resume: line {number} of {path} is damaged; mend it, or remove that line"
+                ) from None
+        return metrics
 
     @property
     def seconds(self):
@@ -172,24 +200,44 @@ class Run:
 
     @contextmanager
     def under_way(self):
-        """Around the training: metrics can be recorded, and Ctrl-C and SIGTERM only set `signal`,
-        so that the loop ends where it can be saved."""
+        """Around the training: metrics can be recorded, and Ctrl-C, SIGTERM and a closed terminal
+        only set `signal`, so that the loop ends where it can be saved."""
         with replacing(self.folder / "metrics.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in self.metrics))
+            lines = "".join(json.dumps(line) + "\n" for line in self.metrics)
+            temporary.write_text(lines, encoding="utf-8")
 
         def note(number, frame):
             self.signal = self.signal or number
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        main = threading.current_thread() is threading.main_thread()  # others may set no handlers
-        before = {number: signal.signal(number, note) for number in numbers if main}
-        try:
-            with open(self.folder / "metrics.jsonl", "a", buffering=1) as self._file:
+        path = self.folder / "metrics.jsonl"
+        with handling(stop_signals(), note):
+            with open(path, "a", buffering=1, encoding="utf-8") as self._file:
                 yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def save_json(self, name, value):
         with replacing(self.folder / name) as temporary:
-            temporary.write_text(json.dumps(value, indent=2) + "\n")
+            temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def handling(numbers, handler):
+    """Inside the block the handler has these signals; after it, who had them before."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def stop_signals():
+    """The signals on which a run stops. None in a thread, which may set no handlers.
+
+    SIGHUP comes when the terminal is closed; nohup has it ignored, and that is left so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return [number for number in numbers if signal.getsignal(number) is not None]  # not Python's

@@ -1,6 +1,8 @@
 """minigrad.checkpoint: a file is the old one or the new one, whole, whatever happens meanwhile."""
 
+import math
 import os
+import re
 import stat
 import threading
 from pathlib import Path
@@ -107,6 +109,28 @@ def test_a_file_in_the_working_folder_needs_no_folder_in_its_name(tmp_path, monk
     assert os.listdir(tmp_path) == ["plain"]
 
 
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path):
+    disk, here = tmp_path / "disk", tmp_path / "here"
+    disk.mkdir()
+    here.mkdir()
+    (disk / "old").write_bytes(OLD)
+    (here / "a").symlink_to("../disk/old")
+    (here / "b").symlink_to("a")
+    (here / "dangling").symlink_to("../disk/new")
+    for name, target in (("a", "old"), ("b", "old"), ("dangling", "new")):
+        with replacing(here / name) as temporary:
+            assert temporary.parent == disk  # a rename can't cross file systems
+            temporary.write_bytes(NEW + name.encode())
+        assert (here / name).is_symlink() and not (disk / target).is_symlink()
+        assert (disk / target).read_bytes() == NEW + name.encode()
+    assert sorted(os.listdir(here)) == ["a", "b", "dangling"]
+    assert sorted(os.listdir(disk)) == ["new", "old"]
+    (here / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links.*loop"), replacing(here / "loop"):
+        pass
+    assert (here / "loop").is_symlink()
+
+
 # Weights
 
 
@@ -194,6 +218,80 @@ def test_a_state_that_cannot_be_saved_leaves_the_old_weights_whole(tmp_path):
         save(path, {"w": np.array(["not a number"])})
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
+
+
+def assert_refused_before_writing(path, arrays, metadata, words):
+    with pytest.raises(ValueError, match=words):
+        save(path, arrays, **metadata)
+    assert not path.exists() and os.listdir(path.parent) == []
+
+
+DTYPES = [np.complex64, np.complex128, object, "S3", "U3", "M8[s]", "m8[s]", np.longdouble, "V4",
+          [("a", "f4")]]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_dtypes_that_the_format_has_not_are_refused_by_name(dtype, tmp_path):
+    array = np.zeros(2, dtype)
+    if np.dtype(dtype) == np.float64:
+        pytest.skip("longdouble is float64 here")
+    words = re.escape(f"w has dtype {array.dtype}")
+    assert_refused_before_writing(tmp_path / "f", {"ok": BASE, "w": array}, {}, words)
+
+
+@pytest.mark.parametrize("kind", ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2"])
+@pytest.mark.parametrize("order", "<>")
+def test_every_other_dtype_comes_back_in_either_byte_order(kind, order, tmp_path):
+    for array in (np.array([0, 1, 1], order + kind), np.array(1, order + kind)):
+        save(tmp_path / "f", {"w": array})
+        assert_same(load(tmp_path / "f")[0]["w"], array)
+
+
+@pytest.mark.parametrize("name", ["__metadata__", 0, None, b"w", ("a", 1), "\udcff"])
+def test_names_that_the_format_cannot_hold_are_refused(name, tmp_path):
+    words = re.escape(f"{name!r} cannot name an array")
+    assert_refused_before_writing(tmp_path / "f", {"ok": BASE, name: BASE}, {}, words)
+
+
+@pytest.mark.parametrize("value", [
+    (1, 2), {1: "a"}, {"a": [{None: 1}]}, {True: 1}, math.nan, [math.inf], {"a": {1, 2}},
+    np.float32(1), np.int64(1), np.zeros(2), b"x", Path("x"), 10**5000, {"1": 0, 1: 1},
+], ids=lambda v: type(v).__name__)  # fmt: skip
+def test_metadata_that_json_would_change_are_refused_before_writing(value, tmp_path):
+    metadata = {"ok": 1, "odd": value}
+    assert_refused_before_writing(tmp_path / "f", {"w": BASE}, metadata, "save: JSON .*odd")
+
+
+def test_the_name_of_the_checksum_is_reserved(tmp_path):
+    for value in ("…", "0" * 64, None):
+        words = "sha256 is reserved for the file's checksum"
+        assert_refused_before_writing(tmp_path / "f", {"w": BASE}, {"sha256": value}, words)
+    save(tmp_path / "f", {"sha256": BASE}, inner={"sha256": "mine"})  # elsewhere it is free
+    assert load(tmp_path / "f")[1] == {"inner": {"sha256": "mine"}}
+
+
+PATTERN = '\\\\"sha256\\\\": \\\\"' + "0" * 64 + '\\\\"'
+
+
+@pytest.mark.parametrize("text", [
+    "0" * 64, PATTERN, PATTERN.replace("\\\\", ""), PATTERN.replace("\\\\", "\\"),
+    f'{{"sha256": "{"0" * 64}"}}', "", "a.b", '"', "\0",
+])  # fmt: skip
+def test_what_looks_like_the_checksum_comes_back_as_it_was(text, tmp_path):
+    """As a name, in a name, as metadata, as the name of metadata, and in the arrays' bytes."""
+    arrays = {text: BASE, "w" + text: np.frombuffer(text.encode() + b".", np.uint8)}
+    metadata = {"a" + text: text, "A": [text, {text: text}], " ": text}
+    save(tmp_path / "f", arrays, **metadata)
+    loaded, found = load(tmp_path / "f")
+    assert found == metadata and loaded.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert_same(loaded[name], array)
+
+
+def test_metadata_come_back_as_they_were(tmp_path):
+    metadata = {"a": [1, 2.5, -0.0, True, None, "naïve \udcff"], "b": {"c": {}}, "d": 2**70}
+    save(tmp_path / "f", {}, **metadata)
+    assert repr(load(tmp_path / "f")[1]) == repr(metadata)
 
 
 def test_many_writers_of_one_file_leave_the_weights_of_one_of_them(tmp_path):

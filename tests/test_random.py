@@ -335,3 +335,51 @@ def test_training_in_threads_gives_each_run_the_bits_of_its_seed():
     expected = [train(seed) for seed in range(2)]
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(train, range(2))) == expected
+
+
+def states(good):
+    """States that do not fit: each field missing, and of another shape, dtype and range."""
+    for name in good:
+        yield {k: v for k, v in good.items() if k != name}
+        yield good | {name: np.array(["x"])}
+        yield good | {name: good[name].astype(float)}
+        yield good | {name: np.stack([good[name], good[name]])}
+        yield good | {name: None}
+
+
+def test_a_state_that_does_not_fit_leaves_the_generator_as_it_was():
+    with random.fork(3):
+        random.uniform(3)
+        good = random.get_state()
+        random.set_state(good)
+        halves = ([2, 0], [0, -1], [0, 2**32], [-1, 1])
+        others = [good | {"half": np.array(half)} for half in halves]
+        others += [good | {"state": s} for s in (good["state"][:3], good["state"].astype("i8"))]
+        for state in [*states(good), *others, {}]:
+            with pytest.raises(ValueError, match="random: "):
+                random.set_state(state)
+            now = random.get_state()
+            assert all((now[name] == good[name]).all() for name in good)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_place_that_does_not_fit_leaves_the_batches_as_they_were(drop_last):
+    with random.fork(3):
+        batches = Batches(7, 3, drop_last)
+        for _ in range(6):
+            good = batches.state_dict()
+            next(batches)
+            after = batches.state_dict()
+            batches.load_state_dict(good)
+            batches.load_state_dict(after)
+        order = after["order"]
+        again = order.copy()
+        again[1] = again[0]
+        others = [order[:-1], np.append(order, 7), again, order - 1, order + 1]
+        others = [after | {"order": other} for other in others]
+        others += [after | {"position": np.array(p)} for p in (-1, len(order) + 3, [0])]
+        for state in [*states(after), *others, {}, {"order": order[:0], "position": np.array(3)}]:
+            with pytest.raises(ValueError, match="Batches: "):
+                batches.load_state_dict(state)
+            now = batches.state_dict()
+            assert all((now[name] == after[name]).all() for name in after)

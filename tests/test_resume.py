@@ -29,8 +29,8 @@ def start(*arguments, script=SCRIPT, **settings):
     return subprocess.Popen(command, **pipes, **settings)
 
 
-def finish(process):
-    output = process.communicate(timeout=300)[0]
+def finish(process, timeout=300):
+    output = process.communicate(timeout=timeout)[0]
     assert "Traceback" not in output
     return process.returncode, output
 
@@ -79,8 +79,9 @@ def wait_for(path, process):
 
 
 @posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_resume(number, undisturbed, tmp_path):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_saves_and_says_how_to_resume(name, undisturbed, tmp_path):
+    number = getattr(signal, name)
     process = start(*SHORT, "--out", tmp_path)
     wait_for(tmp_path / RUN / "checkpoint.safetensors", process)
     process.send_signal(number)

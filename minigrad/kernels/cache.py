@@ -12,6 +12,7 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from minigrad.console import warn
 from minigrad.paths import cache_root
 
 
@@ -36,17 +37,17 @@ class _State:
             self.folder = _folder()
             if not self.folder.is_dir():
                 self.folder.mkdir(parents=True, exist_ok=True)
-                print("minigrad: compiling the kernels for this machine, once (some 15 to 30 s).",
-                      file=sys.stderr)  # fmt: skip
+                warn("minigrad: compiling the kernels for this machine, once (some 15 to 30 s).")
         except OSError as error:
             self.give_up(error)
 
     def give_up(self, error):
         """A cache is a convenience: without one the program is slow to start, and goes on."""
         self.writable = False
-        print(f"minigrad: {self.folder or 'a cache'} can't be used ({error.strerror or error}); "
-              "kernels compile at every start. Set XDG_CACHE_HOME to a folder that can be written.",
-              file=sys.stderr)  # fmt: skip
+        warn(
+            f"minigrad: {self.folder or 'a cache'} can't be used ({error.strerror or error}); "
+            "kernels compile at every start. Set XDG_CACHE_HOME to a folder that can be written."
+        )
 
 
 _state = _State()

@@ -1,0 +1,111 @@
+"""What a program says: in any encoding, and to nobody where nobody can hear it.
+
+A message only informs. A terminal that was closed, a full disk behind `2> log`, `| head -1`, or an
+encoding without ± must not end a training: so whatever is printed is printed from here.
+"""
+
+import argparse
+import os
+import sys
+
+PLAIN = str.maketrans({"±": "+-", "−": "-", "…": "...", "×": "x", "σ": "sigma", "—": "-"})
+
+
+class Forgiving:
+    """A stream, or None, whose write and flush never fail; the rest of it is as it was."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        try:
+            self._stream.write(printable(text, getattr(self._stream, "encoding", None)))
+        except Exception:  # closed, full, a pipe that nobody reads, or None
+            pass
+        return len(text)
+
+    def flush(self):
+        try:
+            self._stream.flush()
+        except Exception:
+            pass
+
+
+def printable(text, encoding):
+    """The text with what the encoding lacks written in other signs: `+-`, or an escape.
+
+    >>> printable("1.00 ± 0.25 in naïve", "ascii")
+    '1.00 +- 0.25 in na\\\\xefve'
+    """
+    try:
+        text.encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        known = "ascii" if isinstance(sys.exc_info()[1], LookupError) else encoding or "utf-8"
+        return text.translate(PLAIN).encode(known, "backslashreplace").decode(known)
+    return text
+
+
+def say(text=""):
+    """Print a line, if anybody can read it."""
+    _line(sys.stdout, text)
+
+
+def warn(text):
+    """Print a line on standard error, if anybody can read it."""
+    _line(sys.stderr, text)
+
+
+def _line(stream, text):
+    forgiving = Forgiving(stream)
+    forgiving.write(f"{text}\n")
+    forgiving.flush()
+
+
+def progress(iterable=None, **settings):
+    """tqdm's bar on standard error, as wide as the terminal. settings: tqdm's."""
+    from tqdm import tqdm  # only now: whoever imports minigrad need not wait for it
+
+    return tqdm(iterable, file=Forgiving(sys.stderr), dynamic_ncols=True, **settings)
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose help and errors can be printed anywhere."""
+
+    def _print_message(self, message, file=None):
+        Forgiving(file if file is not None else sys.stderr).write(message or "")
+
+
+def script(main):
+    """Call main() as the whole of a program, and exit with what it returns or exits with."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file to be opened would get its number, and its messages
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # other libraries expect that there is
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # one
+    try:
+        code = main()
+    except SystemExit as stop:
+        code = stop.code
+    if isinstance(code, str):
+        warn(code)
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # Python would try again, fail, and turn the exit code into 120
+            _discard(stream)
+    sys.exit(code)
+
+
+def _discard(stream):
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):  # there is no file behind it
+        pass
