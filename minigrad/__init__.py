@@ -1,24 +1,30 @@
 """minigrad: reverse-mode automatic differentiation, small enough to read in an afternoon."""
 
 from importlib import import_module
+from importlib.util import find_spec
 
 # isort: off
-from minigrad.tensor import Tensor
-from minigrad.engine import backward, grad, primitive
-from minigrad.recording import enable_grad, no_grad
+from minigrad.core.tensor import Tensor
+from minigrad.core.backward import backward, grad
+from minigrad.core.primitive import primitive
+from minigrad.core.interpreter import enable_grad, no_grad
+from minigrad.core.show import graph, trace
 from minigrad.ops import *  # noqa: F403
 from minigrad import ops, random
 # isort: on
 
+if find_spec("minigrad.kernels"):  # everything works without them, slower
+    import_module("minigrad.kernels")
+
 __all__ = [
-    "Tensor", "backward", "enable_grad", "grad", "no_grad", "primitive", "random", *ops.__all__,
+    "Tensor", "backward", "enable_grad", "grad", "graph", "no_grad", "primitive", "random", "trace",
+    *ops.__all__,
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 _MODULES = (
-    "batches", "checkpoint", "checks", "console", "data", "distributions", "dtypes", "engine",
-    "gradcheck", "kernels", "module", "nn", "ops", "optim", "paths", "random", "recording",
-    "tensor",
+    "batches", "checkpoint", "checks", "console", "core", "data", "distributions", "gradcheck",
+    "kernels", "module", "nn", "ops", "optim", "paths", "random",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from minigrad.tensor import Tensor
+from minigrad.core.tensor import Tensor
 
 
 def whole(owner, what, value, low=1) -> int:

@@ -10,18 +10,20 @@ the other. Both run in float64, since differences in float32 cannot see a gradie
 a part in a thousand.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from minigrad import ops
-from minigrad.engine import grad
-from minigrad.recording import enable_grad, no_grad
-from minigrad.tensor import Tensor
+from minigrad.core.backward import grad
+from minigrad.core.interpreter import enable_grad, no_grad
+from minigrad.core.tensor import Tensor
 
 COMPLEX_STEP = 1e-20
 STEP = 1e-3  # of the stencil: truncation h⁴ f⁽⁵⁾ / 30 and rounding ε f / h are both about 10⁻¹³ f
 TOLERANCE = {"complex": 1e-10, "five-point": 1e-7}
+NAMES = {"complex": "the complex step", "five-point": "the five-point stencil"}
 
 
 class GradcheckError(AssertionError):
@@ -29,8 +31,9 @@ class GradcheckError(AssertionError):
 
 
 def gradcheck(
-    f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0
-) -> bool:
+    f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0,
+    verbose=False,
+) -> bool:  # fmt: skip
     """True if backward's gradients of f agree with differences of f; else GradcheckError.
 
     f: takes one Tensor per input, returns a Tensor or a tuple of them; deterministic.
@@ -40,6 +43,10 @@ def gradcheck(
     method: "complex", "five-point", or "auto": complex where both give the same.
     tolerance: on errors, relative to the largest entry of the Jacobian's columns for that input
         (10⁻¹⁰ for complex, 10⁻⁷ for five-point). What the reference itself may be off comes on top.
+
+    verbose: print which method it was, and the worst error.
+
+    Warns (UserWarning) if f does not take complex numbers, so that the weaker method stood in.
 
     Each row of the Jacobian is pulled back from a cotangent that has one random entry, and a sum
     of rows from one that is random throughout. Never ones: a pull that is right for ones alone, or
@@ -52,19 +59,28 @@ def gradcheck(
     if not sum(x.size for x in points) or not values.size:
         raise GradcheckError("gradcheck: nothing to compare: f has no inputs or no outputs")
     jacobian, error, method = _jacobian(f, points, method)
+    worst = 0.0
     tolerance = TOLERANCE[method] if tolerance is None else tolerance
     error = error + tolerance * _largest(jacobian, points)
     generator = np.random.default_rng(seed)
     entries = generator.uniform(0.5, 1.5, len(values)) * generator.choice((-1, 1), len(values))
     for cotangent in [*np.diag(entries), entries]:
         gradients = _vjp(f, [Tensor(x, requires_grad=True) for x in points], Tensor(cotangent))
-        _compare(gradients, cotangent @ jacobian, points, np.abs(cotangent) @ error)
+        found = _compare(gradients, cotangent @ jacobian, points, np.abs(cotangent) @ error)
+        worst = max(worst, found)
+    if verbose:
+        rows, columns = jacobian.shape
+        print(
+            f"gradcheck: right; {rows} outputs by {columns} inputs against {NAMES[method]}, to "
+            f"{tolerance:g}; the worst error is {worst:.1e}"
+        )
     return True
 
 
 def gradgradcheck(
-    f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0
-) -> bool:
+    f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0,
+    verbose=False,
+) -> bool:  # fmt: skip
     """True if second derivatives of f agree with differences of its first; else GradcheckError.
 
     That is `gradcheck` of (inputs, cotangents) -> gradients, where the cotangents of f's results
@@ -77,7 +93,10 @@ def gradgradcheck(
         xs = [x if x.requires_grad else Tensor(x, requires_grad=True) for x in tensors[:-1]]
         return _vjp(f, xs, tensors[-1], create_graph=True)
 
-    return gradcheck(gradients, [*inputs, cotangent], method=method, tolerance=tolerance, seed=seed)
+    return gradcheck(
+        gradients, [*inputs, cotangent], method=method, tolerance=tolerance, seed=seed,
+        verbose=verbose,
+    )  # fmt: skip
 
 
 def _several(inputs):
@@ -118,10 +137,18 @@ def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
         if method == "five-point":
             return differences, error, method
     try:
-        exact, exact_error = _columns(f, points, _complex_column)
-    except Exception:  # whatever f does not do with complex numbers
+        with warnings.catch_warnings():  # NumPy only warns where it drops the imaginary part
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            exact, exact_error = _columns(f, points, _complex_column)
+    except Exception as refusal:  # whatever f does not do with complex numbers
         if method == "complex":
             raise
+        warnings.warn(
+            f"gradcheck: f takes no complex numbers ({type(refusal).__name__}: {refusal}), so the "
+            "five-point stencil stands in for the complex step, and errors below "
+            f"{TOLERANCE['five-point']:g} are not seen",
+            stacklevel=3,
+        )
         return differences, error, "five-point"
     if method == "auto":
         bound = error + 1e-6 * _largest(differences, points)
@@ -173,7 +200,8 @@ def _five_point_column(shifted, size):
 
 
 def _compare(gradients, expected, points, bound):
-    start = 0
+    """The worst error, if each is within its bound; else GradcheckError."""
+    start, largest = 0, 0.0
     for i, (gradient, point) in enumerate(zip(gradients, points, strict=True)):
         g = gradient.data
         if g.shape != point.shape or g.dtype != np.float64:
@@ -185,6 +213,7 @@ def _compare(gradients, expected, points, bound):
         start += point.size
         reference, allowed = expected[part].reshape(point.shape), bound[part].reshape(point.shape)
         error = np.abs(g - reference)
+        largest = max(largest, error.max(initial=0))
         if not (error <= allowed).all():  # also for NaN
             worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), g.shape)
             element = tuple(int(n) for n in worst)
@@ -193,3 +222,4 @@ def _compare(gradients, expected, points, bound):
                 f"gives {g[element]:.17g}, differences of f give {reference[element]:.17g}; the "
                 f"error {error[element]:.2g} is above {allowed[element]:.2g}"
             )
+    return largest

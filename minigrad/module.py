@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from minigrad.checks import fitted
-from minigrad.tensor import Tensor
+from minigrad.core.tensor import Tensor, replace
 
 
 class Parameter(Tensor):
@@ -117,10 +117,9 @@ class Module:
         Make the optimiser afterwards: its state has the dtype that the parameters had.
         """
         floating = [t for _, t in _once(self.named_tensors()) if t.dtype.kind == "f"]
-        arrays = [tensor._array.astype(np.float64) for tensor in floating]  # if there is room
+        arrays = [tensor.data.astype(np.float64) for tensor in floating]  # if there is room
         for tensor, array in zip(floating, arrays, strict=True):
-            tensor._array, tensor.grad = array, None
-            tensor._wrote()
+            replace(tensor, array)
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from minigrad import ops, random
 from minigrad.checks import only, pair, real, whole
+from minigrad.core.tensor import Tensor
 from minigrad.module import Module, Parameter, Sequential
-from minigrad.tensor import Tensor
+from minigrad.ops.updates import add_one_
 
 __all__ = [
     "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "ELU",
@@ -152,18 +153,12 @@ class _BatchNorm(Module):
                 f"{type(self).__name__}: x has shape {x.shape}; it must have {self.weight.size} "
                 f"channels on its second axis, and {' or '.join(map(str, self.axes))} axes"
             )
-        shape = (-1, *(1,) * (x.ndim - 2))
         if self.training:
-            return ops.batch_norm(x, self.weight, self.bias, eps=self.eps, observe=self._track)
-        scale = self.weight / ops.sqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
-        return x * scale.reshape(shape) + shift.reshape(shape)
-
-    def _track(self, mean, variance, count):
-        unbiased = variance * (count / (count - 1))
-        for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
-            running.copy_((1 - self.momentum) * running.data + self.momentum * now)
-        self.num_batches_tracked.copy_(self.num_batches_tracked.data + 1)
+            add_one_(self.num_batches_tracked)
+        return ops.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training,
+            self.momentum, self.eps,
+        )  # fmt: skip
 
 
 class BatchNorm1d(_BatchNorm):
@@ -272,7 +267,7 @@ class Dropout(Module):
         if not self.training:
             return x
         dtype = x.dtype if x.dtype.kind == "f" else np.float32
-        kept = random.bernoulli(np.full(x.shape, 1 - self.p, dtype))
+        kept = ops.bernoulli(np.full(x.shape, 1 - self.p, dtype))
         return x * (kept / (1 - self.p) if self.p < 1 else kept)
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minigrad import kernels
 from minigrad.checks import fitted, real
+from minigrad.core.guards import fits
+from minigrad.core.tensor import Tensor
 from minigrad.module import Module
-from minigrad.tensor import Tensor
+from minigrad.ops.updates import adam_, sgd_
 
 
 def _listed(name, params):
@@ -31,13 +32,13 @@ def _listed(name, params):
     raise TypeError(f"{name}: params is or holds a {type(params).__name__}; {mend}")
 
 
-_COUNT = np.array(0)
+_COUNT = Tensor(np.array(0))
 
 
-def _kind(array):
-    if not isinstance(array, np.ndarray):
-        return f"a {type(array).__name__}"
-    return f"an array of shape {array.shape} and dtype {array.dtype}"
+def _kind(tensor):
+    if not isinstance(tensor, Tensor):
+        return f"a {type(tensor).__name__}"
+    return f"a Tensor of shape {tensor.shape} and dtype {tensor.dtype}"
 
 
 class Optimizer:
@@ -62,25 +63,25 @@ class Optimizer:
                 f"{name}: the list of parameters is empty; a generator that was used up is, too"
             )
 
-    def _zeros(self) -> list[np.ndarray]:
-        return [np.zeros_like(p._array) for p in self.params]
+    def _zeros(self) -> list[Tensor]:
+        return [Tensor(np.zeros(p.shape, p.dtype)) for p in self.params]
 
-    slots: tuple[str, ...] = ()  # attributes with one array for each parameter
+    slots: tuple[str, ...] = ()  # attributes with one tensor for each parameter
     counters: tuple[str, ...] = ()  # those of them that hold one whole number for each
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the state as {"means.0": …}, numbered in the order of the parameters."""
         return {
-            f"{slot}.{i}": np.array(array)
+            f"{slot}.{i}": np.array(tensor)
             for slot in self.slots
-            for i, array in enumerate(getattr(self, slot))
+            for i, tensor in enumerate(getattr(self, slot))
         }
 
     def load_state_dict(self, state) -> None:
         """Take over a state_dict. Raises ValueError, and changes nothing, if it does not fit."""
         arrays = fitted(self.state_dict(), state, type(self).__name__)
         for slot in self.slots:
-            setattr(self, slot, [arrays[f"{slot}.{i}"] for i in range(len(self.params))])
+            setattr(self, slot, [Tensor(arrays[f"{slot}.{i}"]) for i in range(len(self.params))])
 
     def zero_grad(self) -> None:
         for p in self.params:
@@ -94,33 +95,28 @@ class Optimizer:
         active = [(i, p) for i, p in enumerate(self.params) if p.grad is not None]
         for i, p in active:
             self._check(i, p)
+        lr = Tensor(np.array(self.lr, np.float64))
         for i, p in active:
-            self._update(i, p._array, p.grad._array)
-            p._wrote()
+            self._update(i, p, lr)
 
     def _check(self, i, p):
-        """Kernels go by p's size and dtype alone: they would read past a shorter array's end."""
-        g = p.grad._array if isinstance(p.grad, Tensor) else p.grad
-        self._compare("grad", i, g, p._array)
         for slot in self.slots:
-            arrays = getattr(self, slot)
-            array = arrays[i] if i < len(arrays) else None
-            self._compare(slot, i, array, _COUNT if slot in self.counters else p._array)
+            tensors = getattr(self, slot)
+            tensor = tensors[i] if i < len(tensors) else None
+            wanted = _COUNT if slot in self.counters else p
+            if not fits(tensor, wanted, written=True):
+                self._refuse(slot, i, tensor, wanted)
+        if not fits(p.grad, p, written=False):  # p may have changed its dtype since
+            self._refuse("grad", i, p.grad, p)
 
-    def _compare(self, name, i, array, wanted):
-        if (
-            not isinstance(array, np.ndarray)
-            or array.shape != wanted.shape
-            or array.dtype != wanted.dtype
-            or not (array.flags.writeable or name == "grad")
-        ):
-            raise ValueError(
-                f"{type(self).__name__}: {name} of parameter {i} is {_kind(array)}; it must be "
-                f"{_kind(wanted)}, and writable. Make the optimiser after double(), and give it "
-                "state by load_state_dict"
-            )
+    def _refuse(self, name, i, tensor, wanted):
+        raise ValueError(
+            f"{type(self).__name__}: {name} of parameter {i} is {_kind(tensor)}; it must be "
+            f"{_kind(wanted)}, and writable. Make the optimiser after double(), and give it state "
+            "by load_state_dict"
+        )
 
-    def _update(self, i, p, g):
+    def _update(self, i, p, lr):
         raise NotImplementedError
 
 
@@ -134,15 +130,12 @@ class SGD(Optimizer):
         self.momentum = real("SGD", "momentum", momentum, 0)
         self.buffers = self._zeros()
 
-    def _update(self, i, p, g):
-        buffer = self.buffers[i]
-        buffer *= self.momentum
-        buffer += g
-        p -= self.lr * buffer
+    def _update(self, i, p, lr):
+        sgd_(p, self.buffers[i], p.grad, lr, momentum=self.momentum)
 
 
 class Adam(Optimizer):
-    """Kingma & Ba 2015, algorithm 1, as PyTorch computes it: see `kernels.specification`.
+    """Kingma & Ba 2015, algorithm 1, as PyTorch computes it: see `ops.updates`.
 
     betas: decay of the running means of g and g². eps: added to √v̂.
     """
@@ -159,10 +152,9 @@ class Adam(Optimizer):
                 raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
         self.betas, self.eps = tuple(betas), real("Adam", "eps", eps, 0)
         self.means, self.squares = self._zeros(), self._zeros()
-        self.steps = [_COUNT.copy() for _ in self.params]
+        self.steps = [Tensor(_COUNT) for _ in self.params]
 
-    def _update(self, i, p, g):
-        self.steps[i] += 1
+    def _update(self, i, p, lr):
+        m, v, step = self.means[i], self.squares[i], self.steps[i]
         beta1, beta2 = self.betas
-        m, v, step = self.means[i], self.squares[i], int(self.steps[i])
-        kernels.adam_step(p, g, m, v, self.lr, beta1, beta2, self.eps, step)
+        adam_(p, m, v, step, p.grad, lr, beta1=beta1, beta2=beta2, eps=self.eps)

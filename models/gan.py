@@ -6,7 +6,7 @@ one than like one of G's, σ(h) being D's probability that it is real. Images ar
 
 import numpy as np
 
-from minigrad import Tensor, grad, nn, no_grad, ops, random
+from minigrad import Tensor, grad, nn, no_grad, ops
 
 Z_DIM = 64
 
@@ -66,7 +66,7 @@ NETWORKS = {
 def fake_images(g, x_real):
     """As many images of G as there are real ones. A fresh z; in training BatchNorm's statistics
     move, also where no gradient is wanted."""
-    return g(Tensor(random.normal((len(x_real), Z_DIM), x_real.dtype)))
+    return g(ops.randn(shape=(len(x_real), Z_DIM), dtype=x_real.dtype))
 
 
 def logits(d, x_real, x_fake):
@@ -103,8 +103,9 @@ def critic_loss(g, d, x_real, penalty=10) -> Tensor:
     """
     with no_grad():
         x_fake = fake_images(g, x_real)
-    share = random.uniform((len(x_real), *(1,) * (x_real.ndim - 1)), dtype=x_real.dtype)
-    x = Tensor(share * x_real.data + (1 - share) * x_fake.data, requires_grad=True)
+        share = ops.rand(shape=(len(x_real), *(1,) * (x_real.ndim - 1)), dtype=x_real.dtype)
+        x = share * x_real + (1 - share) * x_fake
+    x.requires_grad = True
     (slope,) = grad(d(x).sum(), x, create_graph=True)
     squares = ops.sum(ops.multiply(slope, slope), axis=tuple(range(1, x.ndim)))
     excess = ops.sqrt(squares + 1e-12) - 1  # 1e-12: √ has no slope at 0, where a dead D would be

@@ -1,6 +1,6 @@
 """The variational autoencoder of the homework (Kingma & Welling 2014), 784 pixels, z latents."""
 
-from minigrad import Tensor, nn, no_grad, random
+from minigrad import Tensor, nn, no_grad, ops
 from minigrad.distributions import (
     duplicate,
     gaussian_parameters,
@@ -64,7 +64,7 @@ class VAE(nn.Module):
 
     def sample_z(self, n) -> Tensor:
         """n draws from the prior: (n, z_dim)."""
-        return Tensor(random.normal((n, self.z_dim), next(self.parameters()).dtype))
+        return ops.randn(shape=(n, self.z_dim), dtype=next(self.parameters()).dtype)
 
     def sample_x(self, n) -> Tensor:
         """n draws from p(x): (n, x_dim) in {0, 1}."""
@@ -72,4 +72,4 @@ class VAE(nn.Module):
 
     def sample_x_given(self, z) -> Tensor:
         """A draw from p(x | z) for each z: (N, z_dim) -> (N, x_dim) in {0, 1}."""
-        return Tensor(random.bernoulli(self.compute_sigmoid_given(z)))
+        return ops.bernoulli(self.compute_sigmoid_given(z))

@@ -6,23 +6,36 @@ operation is in test_operations.py. The table's names must equal the registry's.
 """
 
 import math
+from unittest.mock import MagicMock
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
-import torch
-import torch.nn.functional as F
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.ops.elementwise import _chain, _select
-from minigrad.ops.shape import _concatenate
+from minigrad.core.backward import ones_like
+from minigrad.ops.arithmetic import _chain
+from minigrad.ops.choices import _clip
+from minigrad.ops.losses import _labels
+from minigrad.ops.normalization import _batch_norm
+from minigrad.ops.shapes import _concatenate, _getitem, _scatter_add, _split
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:  # then the counterparts are never called; derivatives are checked all the same
+    torch = F = MagicMock()
 
 CASES = {}
+VALUES = {}  # of operations without a derivative: their values are compared with PyTorch's
+# Tested by what they do: draws in test_random.py, writes in test_tensor.py and test_optim.py.
+EFFECTS = {"rand", "randn", "bernoulli", "copy_", "_setitem_", "add_one_", "average_", "sgd_"}
+EFFECTS |= {"adam_"}
 
 
-def case(name):
+def case(name, table=CASES):
     def register(function):
-        CASES[name] = st.composite(function)()
+        table[name] = st.composite(function)()
         return function
 
     return register
@@ -68,7 +81,7 @@ def binary(name, theirs, a=(-2.0, 2.0), b=(-2.0, 2.0)):
     def draw_case(draw):
         drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3))
         left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
-        ours = getattr(mg, name, _chain)
+        ours = _chain if name == "_chain" else getattr(mg, name)
         return [draw(values(left, *a)), draw(values(right, *b))], ours, theirs
 
 
@@ -136,10 +149,56 @@ def _(draw):
     return arrays, lambda a, b: mg.where(condition, a, b), theirs
 
 
-@case("_select")
+@case("_clip")
 def _(draw):
-    arrays, condition, theirs = _chosen(draw)
-    return arrays, lambda a, b: _select(a, b, condition=condition), theirs
+    x = draw(values(draw(shapes()), -2, 2))
+    return (  # no gradient goes to the limits
+        [x],
+        lambda x: _clip(x, -0.52, 0.97),
+        lambda x: torch.clip(x, -0.52, 0.97),
+    )
+
+
+def relation(name):
+    @case(name, VALUES)
+    def draw_case(draw):
+        drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3))
+        left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
+        few = hnp.arrays(np.float64, left, elements=st.integers(0, 2))
+        return [draw(few), draw(values(right, 0, 2))], getattr(mg, name), getattr(torch, name)
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    relation(_name)
+
+
+@case("sign", VALUES)
+def _(draw):
+    x = draw(hnp.arrays(np.float64, draw(shapes()), elements=st.integers(-2, 2)))
+    return [x], mg.sign, torch.sign
+
+
+@case("zeros_like", VALUES)
+def _(draw):
+    return [draw(values(draw(shapes()), -2, 2))], mg.zeros_like, torch.zeros_like
+
+
+@case("ones_like", VALUES)
+def _(draw):
+    return [draw(values(draw(shapes()), -2, 2))], ones_like, torch.ones_like
+
+
+@case("argmax", VALUES)
+def _(draw):
+    x = draw(values(draw(shapes(min_dims=1)), -2, 2))
+    axis = draw(st.integers(-x.ndim, x.ndim - 1))
+    return [x], lambda x: mg.argmax(x, axis), lambda x: torch.argmax(x, axis)
+
+
+@case("_labels", VALUES)
+def _(draw):
+    labels = np.array(draw(st.lists(st.integers(0, 3), max_size=4)), int)
+    return [labels], lambda x: _labels(x, 4), lambda x: x
 
 
 # ---- reductions
@@ -259,6 +318,28 @@ def _(draw):
     return [x], lambda x: mg.getitem(x, index=index), lambda x: x[as_torch(index)]
 
 
+@case("_getitem")
+def _(draw):
+    x = draw(values(draw(shapes(min_dims=1)), -2, 2))
+    rows = np.array(draw(st.lists(st.integers(0, len(x) - 1), min_size=1, max_size=4)))
+    return (
+        [x],
+        lambda x: _getitem(x, rows, index=("array", None)),
+        lambda x: x[torch.from_numpy(rows), None],
+    )
+
+
+@case("_scatter_add")
+def _(draw):
+    n = draw(st.integers(1, 4))
+    rows = np.array(draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=4)))
+    return (
+        [draw(values((len(rows), 2), -2, 2))],
+        lambda x: _scatter_add(x, rows, shape=(n, 2), index=("array",)),
+        lambda x: torch.zeros(n, 2, dtype=x.dtype).index_add(0, torch.from_numpy(rows), x),
+    )
+
+
 @case("scatter_add")
 def _(draw):
     shape = draw(shapes(min_dims=1))
@@ -295,6 +376,16 @@ def _(draw):
 def _(draw):
     arrays, axis = _joined(draw)
     return arrays, lambda *xs: _concatenate(*xs, axis=axis), lambda *xs: torch.cat(xs, axis)
+
+
+@case("_split")
+def _(draw):
+    shape = draw(shapes(min_dims=1))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    cuts = draw(st.lists(st.integers(0, shape[axis]), max_size=2).map(sorted))
+    sizes = np.diff([0, *cuts, shape[axis]]).tolist()
+    x = draw(values(shape, -2, 2))
+    return [x], lambda x: _split(x, sizes, axis), lambda x: torch.split(x, sizes, axis)
 
 
 @case("stack")
@@ -336,6 +427,13 @@ def _(draw):
     drawn = draw(hnp.mutually_broadcastable_shapes(signature="(n?,k),(k,m?)->(n?,m?)", max_side=3))
     left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
     return [draw(values(left, -2, 2)), draw(values(right, -2, 2))], mg.matmul, torch.matmul
+
+
+@case("linear_weight")
+def _(draw):
+    n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
+    arrays = [draw(values(shape, -2, 2)) for shape in ((n, k), (n, m))]
+    return arrays, mg.linear_weight, lambda x, g: g.T @ x
 
 
 @case("linear")
@@ -440,6 +538,19 @@ def pooling(name):
         return [x], lambda x: getattr(mg, name)(x, **how), lambda x: theirs(x, **how)
 
 
+@case("argmax_windows", VALUES)
+def _(draw):
+    size, kernel, how = draw(windows())
+    how["padding"] = tuple(min(p, k // 2) for p, k in zip(how["padding"], kernel, strict=True))
+    size = tuple(max(n, k) for n, k in zip(size, kernel, strict=True))
+    x = draw(values((2, 2, *size), -2, 2))
+    return (
+        [x],
+        lambda x: mg.argmax_windows(x, kernel, **how),
+        lambda x: F.max_pool2d(x, kernel, **how, return_indices=True)[1],
+    )
+
+
 pooling("avg_pool2d")
 pooling("max_pool2d")
 
@@ -473,14 +584,33 @@ def channelwise(draw):
     return distinct(draw, draw(shapes.filter(lambda shape: math.prod(shape) > 2 * shape[1])))
 
 
-@case("batch_norm")
+def batch_normalised(name, ours):
+    @case(name)
+    def _(draw):
+        x, eps = channelwise(draw), draw(st.sampled_from([1e-5, 0.1]))
+        arrays = [x, draw(values(x.shape[1:2], -2, 2)), draw(values(x.shape[1:2], -2, 2))]
+        return (
+            arrays,
+            lambda x, w, b: ours(x, w, b, eps),
+            lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=eps),
+        )
+
+
+batch_normalised("_batch_norm", lambda x, w, b, eps: _batch_norm(x, w, b, eps)[0])
+batch_normalised(
+    "batch_norm", lambda x, w, b, eps: mg.batch_norm(x, weight=w, bias=b, training=True, eps=eps)
+)
+
+
+@case("moments", VALUES)
 def _(draw):
-    x, eps = channelwise(draw), draw(st.sampled_from([1e-5, 0.1]))
-    arrays = [x, draw(values(x.shape[1:2], -2, 2)), draw(values(x.shape[1:2], -2, 2))]
     return (
-        arrays,
-        lambda x, w, b: mg.batch_norm(x, w, b, eps=eps),
-        lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True, eps=eps),
+        [channelwise(draw)],
+        mg.moments,
+        lambda x: (
+            x.mean([0, *range(2, x.ndim)]),
+            x.var([0, *range(2, x.ndim)], correction=0),
+        ),
     )
 
 
@@ -496,7 +626,7 @@ def _(draw):
         return r * (g - g.mean(axes, keepdim=True) - r * centred * along)
 
     g = distinct(draw, x.shape)  # of a constant g it is 0, and its differences are rounding
-    return [g, x], lambda g, x: mg.batch_norm_pull(g, x, eps=eps), theirs
+    return [g, x], lambda g, x: mg.batch_norm_pull(g, x, *mg.moments(x), eps), theirs
 
 
 @case("normalized_sum")
@@ -508,7 +638,7 @@ def _(draw):
         return (g * y).sum([0, *range(2, x.ndim)])
 
     g = distinct(draw, x.shape)  # of a constant g, too, it is 0
-    return [g, x], lambda g, x: mg.normalized_sum(g, x, eps=eps), theirs
+    return [g, x], lambda g, x: mg.normalized_sum(g, x, *mg.moments(x), eps), theirs
 
 
 @case("cross_entropy")

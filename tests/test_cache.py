@@ -2,16 +2,22 @@
 
 import builtins
 import errno
+import math
 import os
+import shutil
 
 import numba
 import numpy as np
 import pytest
 
 from minigrad import kernels
+from minigrad.core.interpreter import current
 from minigrad.kernels import cache
 from minigrad.kernels.jit import jit
-from tests.test_kernels import EXP_OF_ZERO, ROOT, python
+from tests.kernels import ROOT, output, python
+
+EXP_OF_ZERO = "import minigrad as m; print(m.exp(m.Tensor(0.0)).item())"
+LOG_3 = "import minigrad as m; print(m.Tensor([0.0, 0.0, 0.0]).logsumexp(0).item())"
 
 # ---- compiled kernels on disk
 
@@ -134,19 +140,96 @@ def test_without_a_home_folder_kernels_are_compiled_in_memory():
     assert done.stderr.count("\n") == 1 and "Set XDG_CACHE_HOME" in done.stderr
 
 
+# ---- its folder
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the package that a test may edit: the folder that it is in."""
+    skip = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "minigrad", tmp_path / "copy" / "minigrad", ignore=skip)
+    return tmp_path / "copy"
+
+
+def below(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_cache_folder_changes_its_name_with_every_byte_of_every_kernel(copied, monkeypatch):
+    folder = copied / "minigrad" / "kernels"
+    monkeypatch.setattr(cache, "__file__", str(folder / "cache.py"))
+    names = [cache._folder()]
+    assert cache._folder() == names[0]
+    files = sorted(folder.glob("*.py"))
+    assert len(files) >= 7
+    for file in files:
+        file.write_bytes(file.read_bytes() + b"\n")
+        names.append(cache._folder())
+    assert len(set(names)) == len(names)
+
+
+def test_compiled_kernels_are_kept_and_an_edit_in_what_a_kernel_imports_takes_effect(copied):
+    """reduce.py takes _exp, and with it ONE, from elementwise.py: numba's cache sees no change."""
+    folder = copied.parent / "cache"
+    first = python(LOG_3, copied, XDG_CACHE_HOME=str(folder))
+    kept = below(folder)
+    again = python(LOG_3, copied, XDG_CACHE_HOME=str(folder))
+    assert abs(math.exp(float(first.stdout)) - 3) < 1e-5 and again.stdout == first.stdout
+    assert "compiling" in first.stderr and first.stderr.count("\n") == 1
+    assert again.stderr == "" and kept and below(folder) == kept  # nothing was compiled again
+
+    with open(copied / "minigrad" / "kernels" / "elementwise.py", "a") as file:
+        file.write("\nONE = np.float32(2)  # e⁰ = 0 + ONE\n")
+    edited = output(LOG_3, copied, XDG_CACHE_HOME=str(folder))
+    assert abs(math.exp(float(edited)) - 6) < 1e-5
+    in_package = [path for path in below(copied) if path.suffix in (".nbi", ".nbc")]
+    assert in_package == []
+
+
+@pytest.mark.parametrize("place", ["its parent", "itself"])
+def test_a_file_in_place_of_the_cache_folder_is_one_line_on_stderr(place, copied, monkeypatch):
+    """... and nothing is cached elsewhere: numba's second choice, __pycache__, can be stale."""
+    monkeypatch.setattr(cache, "__file__", str(copied / "minigrad" / "kernels" / "cache.py"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(copied.parent / "cache"))
+    folder = cache._folder() if place == "itself" else copied.parent / "cache"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("I was here before.")
+    done = python(EXP_OF_ZERO, copied)
+    assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
+    in_package = [path.name for path in below(copied) if path.suffix in (".nbi", ".nbc")]
+    assert in_package == []
+    assert "can't be used" in done.stderr and done.stderr.count("\n") == 1
+    assert folder.read_text() == "I was here before."
+
+
+def test_a_cache_folder_that_another_process_has_just_made_is_used(copied):
+    """Two processes start at once: each sees no folder, and one of them makes it first."""
+    folder = copied.parent / "cache"
+    blind = (
+        "import pathlib; asked = []; really = pathlib.Path.is_dir; pathlib.Path.is_dir = "
+        "lambda self: asked.append(self) or (len(asked) > 1 and really(self)); "  # not at first
+    )
+    for _ in range(2):
+        done = python(blind + EXP_OF_ZERO, copied, XDG_CACHE_HOME=str(folder))
+        assert (done.returncode, done.stdout) == (0, "1.0\n")
+        assert "can't be used" not in done.stderr
+
+
 # ---- the choice of a backend
 
 
 def starts(name):
     with kernels.backend(name):
-        return kernels._active
+        return current.interpreter.accelerates
 
 
 def test_no_jit_names_the_backend_that_needs_none(monkeypatch):
+    before = current.interpreter.accelerates
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     with pytest.raises(ImportError, match="NUMBA_DISABLE_JIT is set.*MINIGRAD_BACKEND=numpy"):
         starts("numba")
-    assert kernels._active == "numba"  # as before
+    assert current.interpreter.accelerates == before
+    assert starts("numpy") is False
 
 
 @pytest.mark.parametrize("error", [
@@ -169,6 +252,6 @@ def test_a_numba_that_does_not_start_names_the_other_backend(error, monkeypatch)
 
 @pytest.mark.parametrize(("name", "said"), [("", "numba"), ("numpy", "numpy")])
 def test_an_empty_variable_is_as_good_as_unset(name, said):
-    done = python("from minigrad import kernels; print(kernels._active)", ROOT,
-                  MINIGRAD_BACKEND=name)  # fmt: skip
-    assert done.stdout.strip() == said
+    code = "from minigrad import exp; from minigrad.core.interpreter import current; "
+    code += "print('numba' if current.interpreter.accelerates and exp.kernel else 'numpy')"
+    assert output(code, MINIGRAD_BACKEND=name) == said

@@ -188,7 +188,7 @@ def kl_in_float32(v, m=0.0, prior=1.0):
 @pytest.mark.parametrize("m", [0.0, 1e-4, 0.5])
 @pytest.mark.parametrize("prior", [1.0, 3.7])
 def test_kl_near_the_prior_in_float32(d, m, prior):
-    """Lesson 14: v − 1 − log v is what two numbers of size d leave, d²/2: all digits cancel."""
+    """v − 1 − log v is what two numbers of size d leave, d²/2: all digits cancel."""
     v = np.float32(prior) * np.float32([1 + d, 1 - d])
     found, expected = kl_in_float32(v, m, prior)
     assert (found[0] > 0).all()
@@ -215,7 +215,7 @@ def test_the_least_variance(dtype, backend):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [20, 100, 1000])
 def test_log_bernoulli_at_large_logits(size, dtype, backend):
-    """Lessons 12, 19 and 20: right pixels cost e^−|l|, wrong ones |l|; each pulls its own way."""
+    """Right pixels cost e^−|l|, wrong ones |l|; each pulls its own way."""
     x = np.array([1, 0, 1, 0], dtype).reshape(4, 1)
     logits = Tensor(size * np.array([[1], [-1], [-1], [1]], dtype), requires_grad=True)
     y = log_bernoulli_with_logits(Tensor(x), logits)
@@ -250,7 +250,7 @@ def test_log_mean_exp_beyond_the_range_of_exp(dtype, backend):
 
 
 def test_float32_stays_float32():
-    """Lesson 6: the constants and the noise must not turn the dtype."""
+    """The constants and the noise must not turn the dtype."""
     a, b = (Tensor(np.full((2, 4), n, np.float32)) for n in (0.25, 0.75))
     for y in (
         log_normal(a, a, b),
@@ -269,7 +269,7 @@ def test_float32_stays_float32():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_variance_of_the_samples_is_v(dtype):
-    """Lesson 18: not v² (v taken for a standard deviation), nor e^v. Within five standard errors:
+    """Not v² (v taken for a standard deviation), nor e^v. Within five standard errors:
     √(v / n) for the mean, v √(2 / n) for the variance, √(v w / n) for a covariance."""
     n, m, v = 100_000, np.array([-3, 0.5, 20]), np.array([0.04, 1, 9])
     with random.fork(0):
@@ -337,3 +337,9 @@ def test_log_bernoulli_does_not_differentiate_data():
     x, logits = Tensor(np.ones((2, 3))), Tensor(M[:, :3], requires_grad=True)
     log_bernoulli_with_logits(x, logits).backward(np.array([0.3, -2]))
     assert x.grad is None and logits.grad is not None
+
+
+def test_a_likelihood_without_an_axis_to_sum_over_is_refused():
+    for x, logits in ((1.0, 0.0), ([1.0], 0.0), (1.0, [0.0])):
+        with pytest.raises(ValueError, match=r"log_bernoulli.*last axis"):
+            log_bernoulli_with_logits(Tensor(x), Tensor(logits))

@@ -106,7 +106,7 @@ def test_make_targets_in_the_readme_exist():
 def test_files_in_the_readme_exist():
     named = re.findall(r"`(?:minigrad/|models/|tests/)?[\w/]+\.(?:py|png)`", README)
     assert len(named) > 15
-    folders = ("", "minigrad", "minigrad/ops", "minigrad/kernels", "models")
+    folders = ("", "minigrad", *(f"minigrad/{f}" for f in ("core", "ops", "kernels")), "models")
     for name in (n.strip("`") for n in named):
         assert any((ROOT / folder / name).exists() for folder in folders), name
 
@@ -116,7 +116,7 @@ def test_every_module_is_in_the_reading_order():
     for name in MODULES:
         leaf = name.split(".")[-1]
         compiled = name.startswith("minigrad.kernels.")
-        assert f"{leaf}.py" in order or compiled or leaf in ("ops", "kernels"), name
+        assert f"{leaf}.py" in order or compiled or leaf in ("core", "ops", "kernels"), name
 
 
 def test_the_backend_is_documented():
@@ -125,10 +125,13 @@ def test_the_backend_is_documented():
 
 
 def test_every_operation_says_its_formula_and_its_vjp():
-    from minigrad.engine import OPERATIONS
+    from minigrad.core.primitive import OPERATIONS, Primitive
 
     for name, f in OPERATIONS.items():
         if f.__module__.startswith("minigrad."):
             assert f.__doc__, name
-            if hasattr(f, "__wrapped__"):  # a primitive
-                assert re.match(r"[yh] (=|has)", f.__doc__) and "VJP" in f.__doc__, name
+            if isinstance(f, Primitive) and f.writes:
+                assert "←" in f.__doc__, name
+            elif isinstance(f, Primitive):
+                assert re.match(r"([yh]s? (=|has|~)|μ and)", f.__doc__), name
+                assert "VJP" in f.__doc__, name

@@ -97,7 +97,7 @@ def test_images_of_whole_numbers(dtype):
     y = mg.conv_transpose2d(Tensor(x[:, :1]), Tensor(w[:, :1]), stride=2)
     expected = F.conv_transpose2d(as_tensor[:, :1], torch.tensor(w[:, :1]).float(), stride=2)
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
-    y = mg.batch_norm(Tensor(x), np.ones(2), np.zeros(2))
+    y = mg.batch_norm(Tensor(x), training=True)
     np.testing.assert_allclose(y.numpy(), F.batch_norm(as_tensor, None, None, training=True), 1e-4)
     assert mg.pixel_unshuffle(Tensor(x), 2).dtype == x.dtype
 
@@ -227,7 +227,9 @@ def test_what_no_whole_number_is_the_result_of(make, message):
 def test_an_operation_of_a_users_own_gets_float32():
     @mg.primitive
     def halved_for_test_dtypes(a):
-        return a.data / 2, lambda g, y: g / 2
+        return a / 2
+
+    halved_for_test_dtypes.pulls = (lambda g, y, a: g / 2,)
 
     y = halved_for_test_dtypes(Tensor(np.uint8([1, 3])))
     assert y.dtype == np.float32 and y.numpy().tolist() == [0.5, 1.5]

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import threading
 import weakref
 
@@ -10,6 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, enable_grad, grad, no_grad, optim, primitive, random
+from minigrad.core.interpreter import setting
 from models.vae import VAE
 
 
@@ -44,7 +46,9 @@ def test_eighteen_doublings_visit_each_node_once(monkeypatch):
 
     @primitive
     def doubled(a, b):
-        return a.data + b.data, lambda g, y: calls.append(1) or g, lambda g, y: g
+        return a + b
+
+    doubled.pulls = (lambda g, y, a, b: calls.append(1) or g, lambda g, y, a, b: g)
 
     x = y = leaf(1.0)
     for _ in range(18):
@@ -161,7 +165,9 @@ def test_grad_of_a_result_on_the_way_computes_only_what_lies_between():
 
     @primitive
     def watched(a):
-        return a.data * 2, lambda g, y: called.append(1) or g * 2
+        return a * 2
+
+    watched.pulls = (lambda g, y, a: called.append(1) or g * 2,)
 
     x = leaf(3.0)
     middle = watched(x)
@@ -278,7 +284,9 @@ def test_a_pull_of_an_impossible_shape_is_an_error_that_names_the_operation():
 
     @primitive
     def row_sums(a):
-        return a.data.sum(1), lambda g, y: g  # forgot to repeat g along the rows
+        return a.sum(1)
+
+    row_sums.pulls = (lambda g, y, a: g,)
 
     x = Tensor(np.ones((3, 3)), requires_grad=True)
     with pytest.raises(ValueError, match=r"row_sums.*\(3,\).*\(3, 3\)"):
@@ -288,7 +296,9 @@ def test_a_pull_of_an_impossible_shape_is_an_error_that_names_the_operation():
 def test_a_pull_of_another_dtype_is_an_error_that_names_the_operation():
     @primitive
     def drifts(a):
-        return a.data * 2, lambda g, y: Tensor(np.float64(2) * g.data.astype(np.float64))
+        return a * 2
+
+    drifts.pulls = (lambda g, y, a: Tensor(np.float64(2) * g.data.astype(np.float64)),)
 
     with pytest.raises(TypeError, match="drifts.*float64.*float32"):
         drifts(Tensor([1.0], requires_grad=True)).sum().backward()
@@ -297,19 +307,35 @@ def test_a_pull_of_another_dtype_is_an_error_that_names_the_operation():
 def test_a_pull_that_returns_no_tensor_is_an_error_that_names_the_operation():
     @primitive
     def forgetful(a):
-        return a.data * 2, lambda g, y: None
+        return a * 2
+
+    forgetful.pulls = (lambda g, y, a: None,)
 
     with pytest.raises(TypeError, match="forgetful: a pull returned NoneType"):
         forgetful(leaf(1.0)).backward()
 
 
 def test_too_few_pulls_is_an_error_at_once():
-    @primitive
     def halved(a, b):
-        return a.data / b.data, lambda g, y: g / b
+        return a / b
 
     with pytest.raises(TypeError, match="halved: 2 tensors but 1 pulls"):
-        halved(leaf(1.0), leaf(2.0))
+        primitive(halved, pulls=[lambda g, y, a, b: g / b])
+    operation = primitive(halved)
+    with pytest.raises(TypeError, match="halved: 2 tensors but 1 pulls"):
+        operation.pulls = (lambda g, y, a, b: g / b,)
+
+
+def test_an_operation_whose_pulls_were_forgotten_does_not_lose_a_gradient_in_silence():
+    @primitive
+    def forgotten(a):
+        return a * 2
+
+    assert forgotten(Tensor(1.0)).item() == 2
+    with pytest.raises(TypeError, match=r"forgotten.*no pulls.*forgotten\.pulls"):
+        forgotten(leaf(1.0))
+    forgotten.pulls = ()
+    assert not forgotten(leaf(1.0)).requires_grad
 
 
 # ---- stale values
@@ -425,13 +451,11 @@ def test_only_leaves_can_be_written():
 def test_backward_for_some_inputs_leaves_the_others_alone_and_computes_nothing_for_them():
     pulled = []
 
-    @mg.primitive
+    @primitive
     def product(a, b):
-        def pull_b(g, y):
-            pulled.append("b")
-            return g * a
+        return a * b
 
-        return a.data * b.data, lambda g, y: g * b, pull_b
+    product.pulls = (lambda g, y, a, b: g * b, lambda g, y, a, b: pulled.append("b") or g * a)
 
     a, b = (Tensor(value, requires_grad=True) for value in (2.0, 3.0))
     product(a, b).backward(inputs=[a])
@@ -450,7 +474,9 @@ def test_backward_takes_only_leaves_as_inputs():
 def test_none_in_place_of_a_pull_says_that_the_gradient_is_zero():
     @mg.primitive
     def sign_times(a, b):
-        return np.sign(a.data) * b.data, None, lambda g, y: g * np.sign(a.data)
+        return np.sign(a) * b
+
+    sign_times.pulls = (None, lambda g, y, a, b: g * np.sign(a.data))
 
     a, b = (Tensor(value, requires_grad=True) for value in (-2.0, 3.0))
     sign_times(a, b).backward()
@@ -571,3 +597,197 @@ def test_backward_takes_one_leaf_or_several():
     for wrong in ([], [None], ["w"]):
         with pytest.raises(TypeError, match="inputs must be a tensor, or one or more"):
             (w * b).sum().backward(inputs=wrong)
+
+
+# ---- operations of a user's own
+
+
+def test_a_forward_can_not_write_into_its_operands():
+    @primitive(pulls=())
+    def greedy(a):
+        a += 1
+        return a
+
+    x = leaf(1.0)
+    with pytest.raises(ValueError, match="read-only"):
+        greedy(x)
+    assert x.item() == 1
+
+
+def test_a_forward_that_returns_its_operand_returns_a_view_of_it():
+    @primitive(pulls=[lambda g, y, a: g])
+    def same(a):
+        return a
+
+    x = leaf(1.0, 2.0)
+    y = same(x)
+    x.copy_(np.zeros(2))
+    assert y.numpy().tolist() == [0, 0]
+    with pytest.raises(RuntimeError, match="same.*was written"):
+        y.sum().backward()
+
+
+def test_a_forward_that_returns_no_array_is_told_where_pulls_go():
+    @primitive(pulls=())
+    def mistaken(a):
+        return a * 2, lambda g, y: g * 2
+
+    with pytest.raises(TypeError, match=r"mistaken: the forward returned object.*mistaken\.pulls"):
+        mistaken(leaf(1.0))
+
+
+def test_pulls_for_any_number_of_operands_are_one_function_or_say_that_the_rest_get_none():
+    def total(*xs):
+        return sum(xs)
+
+    with pytest.raises(TypeError, match="total: there may be any number.*None, ..."):
+        primitive(total, pulls=[lambda g, y, *xs: g])
+    together = primitive(total, pulls=lambda g, y, *xs: [g] * len(xs))
+    a, b, c = leaf(1.0), leaf(2.0), leaf(3.0)
+    together(a, b, c).backward()
+    assert [x.grad.item() for x in (a, b, c)] == [1, 1, 1]
+    first = primitive(total, pulls=(lambda g, y, *xs: g, None, ...))
+    assert [g and g.item() for g in grad(first(a, b), [a, b], allow_unused=True)] == [1, None]
+    for wrong in (lambda g, y, *xs: g, lambda g, y, *xs: [g]):
+        with pytest.raises(TypeError, match="total: the pull for all operands.*tuple of 2"):
+            primitive(total, pulls=wrong)(a, b).backward()
+
+
+def test_an_argument_that_is_unknown_or_given_twice_is_named():
+    x = Tensor([[1.0, 2.0]])
+    for call, message in (
+        (lambda: mg.sum(x, dim=0), "sum: .*'dim'"),
+        (lambda: mg.elu(x, beta=2), "elu: .*'beta'"),
+        (lambda: mg.argmax(x), "argmax: .*'axis'"),
+        (lambda: mg.sum(x, 0, axis=1), "sum: .*multiple values.*'axis'"),
+        (lambda: mg.add(x), "add: .*'b'"),
+        (lambda: mg.add(x, x, x), "add: too many"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
+# ---- observers
+
+
+def test_an_observer_is_told_of_every_operation_write_and_gradient():
+    """Whoever writes down a training step must see all that it does, and in order."""
+    w = leaf(1.0, 2.0)
+    adam, told = optim.Adam([w]), []
+
+    def note(primitive, operands, static, results):
+        told.append(primitive.name)
+
+    with setting(observer=note):
+        y = (w * w).sum()
+        adam.zero_grad()
+        y.backward()
+        adam.step()
+        with no_grad():
+            w -= 0.1
+    assert told == [
+        "multiply", "sum", "set_grad", "ones_like", "broadcast_to", "multiply", "multiply", "add",
+        "set_grad", "adam_", "subtract", "copy_",
+    ]  # fmt: skip
+    (w * w).sum()
+    assert len(told) == 12
+
+
+def test_a_program_names_the_lines_that_asked_for_its_operations():
+    w = leaf(1.0, 2.0)
+    with mg.trace():
+        y = (w * 2).sum()
+        w.grad = None
+    text = str(mg.graph(y * 3))
+    assert text.count("# test_engine.py:") == 2 and "y = (w * 2).sum()" in text
+    assert text.splitlines()[-1] == "v3 : f64[] = multiply(v2, 3)"
+
+
+def test_a_program_shows_several_results_constants_and_settings():
+    w = leaf(1.0, 2.0, 3.0)
+    first, second = mg.split(w * np.arange(3.0), [1, 2])
+    lines = str(mg.graph(first.sum() * 0.5, second.sum(axis=0, keepdims=True))).splitlines()
+    assert lines == [
+        "x0 : f64[3] = leaf",
+        "c0 : f64[3] = constant",
+        "v1 : f64[3] = multiply(x0, c0)",
+        "v2, v3 : f64[1], f64[2] = _split(v1, sizes=[1, 2], axis=0)",
+        "v4 : f64[] = sum(v2)",
+        "v5 : f64[] = multiply(v4, 0.5)",
+        "v6 : f64[1] = sum(v3, axis=0, keepdims=True)",
+    ]
+    assert str(mg.graph(w)) == "x0 : f64[3] = leaf" and str(mg.graph()) == ""
+
+
+# ---- graphs that meet again
+
+
+def test_a_gradient_of_a_result_leaves_the_graph_behind_it():
+    x = leaf(1.0, 2.0)
+    h = x * x
+    (g,) = grad(h.sum(), h)
+    h.backward(g)
+    assert x.grad.numpy().tolist() == [2, 4]
+
+
+def test_a_seed_with_a_graph_keeps_it():
+    """L = Σ x̄ z̄ with x̄ = 2 x v and z̄ = v: dL/dv = 4 x v."""
+    x, z, v = leaf(1.0, 2.0), leaf(1.0, 2.0), leaf(1.0, 1.0)
+    (x * x + z).backward(v, create_graph=True)
+    (g,) = grad((x.grad * z.grad).sum(), v)
+    assert g.numpy().tolist() == [4, 8]
+    for p in (x, z):
+        p.grad = None
+
+
+def test_a_view_that_becomes_a_leaf_of_its_own_makes_older_graphs_stale():
+    x, w = Tensor(np.arange(4.0).reshape(2, 2)), Tensor(np.ones((2, 2)), requires_grad=True)
+    view = x.T
+    y = (view * w).sum()
+    x.copy_(np.full((2, 2), 100.0))
+    view.requires_grad = True
+    with pytest.raises(RuntimeError, match="was written"):
+        y.backward()
+
+
+def test_numbers_that_are_shared_can_not_be_written():
+    """A constant 3 is one array wherever it occurs; a view of it must not change it."""
+    for make in (lambda: mg.broadcast_to(3.0, ()), lambda: mg.reshape(3.0, (1,)),
+                 lambda: mg.permute(3.0, ())):  # fmt: skip
+        with pytest.raises(RuntimeError, match="share memory"):
+            make().copy_(np.full(make().shape, 5.0))
+    assert (Tensor([1.0]) * 3.0).item() == 3
+
+
+def test_threads_that_share_a_leaf_lose_no_gradient():
+    w, before = leaf(1.0), sys.getswitchinterval()
+
+    def work():
+        for _ in range(500):
+            (w * 1.0).backward()
+
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert w.grad.item() == 2000
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: grad([x * 2], x), TypeError, "list; it must be a Tensor"),
+        (lambda x: grad(x * 2, [None]), TypeError, "NoneType; each must be a Tensor"),
+        (lambda x: (x * 2).backward(inputs=Tensor(1.0)), ValueError, "does not require"),
+        (lambda x: mg.no_grad(False), TypeError, "False is no function"),
+        (lambda x: mg.no_grad(Tensor), TypeError, "is no function"),
+    ],
+)
+def test_what_is_no_question_to_a_graph(call, error, message):
+    with pytest.raises(error, match=message):
+        call(leaf(1.0))

@@ -1,9 +1,12 @@
 """models.gan: step for step with a twin in PyTorch, the losses far out, and the order of a step."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from minigrad import Tensor, concatenate, kernels, nn, no_grad, optim, random
+from minigrad.core.interpreter import setting
 from models import gan
 
 BETAS = (0.5, 0.999)
@@ -34,7 +37,7 @@ def images(count, dtype=np.float32):
 
 
 def test_parameters_and_shapes():
-    """The handout's counts; PyTorch's names are compared below, where weights travel by them."""
+    """The homework's counts; PyTorch's names are compared below, where weights travel by them."""
     counts = {arch: [sum(p.size for p in n.parameters()) for n in pair(arch)] for arch in ("conv",)}
     assert counts == {"conv": [1_654_121, 1_640_033]}
     for arch in gan.NETWORKS:
@@ -102,7 +105,7 @@ def test_twenty_steps_with_torch(arch, loss, torch, monkeypatch):
 
 @each_loss
 @each_pair
-def test_the_specification_trains_to_the_same_numbers(arch, loss):
+def test_the_forwards_train_to_the_same_numbers(arch, loss):
     """NumPy in the place of every numba kernel, for a step in float64."""
     states = []
     for backend in ("numba", "numpy"):
@@ -122,21 +125,26 @@ def test_the_specification_trains_to_the_same_numbers(arch, loss):
 class Watched(nn.Module):
     """A network that writes down each forward: its name, mode, recording, and its weights' step."""
 
-    def __init__(self, name, network, log):
-        self.network, self.name, self.log = network, name, log
+    def __init__(self, name, network, log, writes):
+        self.network, self.name, self.log, self.writes = network, name, log, writes
         self.weight = next(network.parameters())
 
     def forward(self, x):
         y = self.network(x)
-        self.log.append((self.name, self.training, y.requires_grad, self.weight._version[0], x))
+        written = self.writes[id(self.weight)]
+        self.log.append((self.name, self.training, y.requires_grad, written, x))
         return y
 
 
 def test_the_order_of_a_step():
     """D's loss with a fresh z and a G that gets no gradient; D's step; G's loss from another z and
     the D that has learnt; G's step. G is in training mode each time: BatchNorm moves twice."""
-    log: list = []
-    g, d = (Watched(name, n, log) for name, n in zip("gd", pair("conv"), strict=True))
+    log, writes = [], Counter()
+
+    def count(primitive, operands, static, results):
+        writes.update(id(operands[i]) for i in primitive.writes)
+
+    g, d = (Watched(name, n, log, writes) for name, n in zip("gd", pair("conv"), strict=True))
     adam_g, adam_d = adams(g, d)
     before = {name: network.state_dict() for name, network in (("g", g), ("d", d))}
     for network, adam in (("g", adam_g), ("d", adam_d)):
@@ -145,10 +153,11 @@ def test_the_order_of_a_step():
     learnt_from = {}
     d_step = adam_d.step
     adam_d.step = lambda: (learnt_from.update({id(p): p.grad for p in adam_d.params}), d_step())
-    gan.train_step("nonsaturating", g, d, adam_g, adam_d, Tensor(images(4)))
+    with setting(observer=count):
+        gan.train_step("nonsaturating", g, d, adam_g, adam_d, Tensor(images(4)))
     assert all(p.grad is learnt_from[id(p)] for p in adam_d.params)  # G's half adds nothing to it
     seen = [entry[:4] for entry in log]
-    # The parameters have version 0 when they are made, 1 after their step.
+    # Last of each: how often the parameters were written, 0 times before their step and once in it.
     assert seen == [
         ("g", True, False, 0), ("d", True, True, 0), ("d steps",),
         ("g", True, True, 0), ("d", True, True, 1), ("g steps",),

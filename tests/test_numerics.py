@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, kernels
-
-torch = pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
-
-from hypothesis import HealthCheck, given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from tests.operations import CASES  # noqa: E402
+from tests.operations import CASES
 
 both_backends = pytest.mark.parametrize("backend", ["numba", "numpy"])
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -34,7 +30,7 @@ def test_a_tie_in_maximum_and_minimum_is_split_in_half():
         assert a.grad.numpy().tolist() == b.grad.numpy().tolist() == [0.5, 0.5]
 
 
-def test_ties_in_max_go_where_pytorchs_go():
+def test_ties_in_max_go_where_pytorchs_go(torch):
     """Along an axis to the first; in amax, and over everything, in equal shares."""
     x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
     for ours, theirs, slope in (
@@ -51,7 +47,7 @@ def test_ties_in_max_go_where_pytorchs_go():
 
 @pytest.mark.parametrize("x", [[-np.inf, -np.inf], [np.inf, np.inf], [np.inf, 0.0], [0.0, -np.inf]])
 @pytest.mark.parametrize("name", ["logsumexp", "amax"])
-def test_at_infinities_extremes_and_logsumexp_do_as_pytorchs(name, x):
+def test_at_infinities_extremes_and_logsumexp_do_as_pytorchs(name, x, torch):
     value, slope = value_and_slope(lambda x: getattr(mg, name)(x, axis=0), x)
     t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
     y = getattr(torch, name)(t, 0)

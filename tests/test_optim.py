@@ -1,13 +1,14 @@
 """minigrad.optim: SGD and Adam against PyTorch's, on the same gradients."""
 
 import inspect
-import itertools
 
 import numpy as np
 import pytest
 
 from minigrad import Tensor, kernels, nn, optim
-from minigrad.kernels import specification
+from minigrad.core.interpreter import setting
+from minigrad.core.primitive import evaluate
+from minigrad.ops.updates import adam_
 
 LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
 LR, STEPS = 1e-2, 100
@@ -129,7 +130,7 @@ def test_the_two_backends_take_the_same_adam_steps():
                 gradients,
             )
             found[name] += adam[0].means + adam[0].squares
-            assert adam[0].steps == [20] * 3
+            assert [int(step) for step in adam[0].steps] == [20] * 3
     # The means are not lr long: their own bound is 20 ε of the largest gradients, some 10² · 4.
     atol = 20 * 2**-52 * 400
     assert_close(found["numba"], found["numpy"], rtol=3 * 20 * 2**-52, atol=atol)
@@ -138,21 +139,24 @@ def test_the_two_backends_take_the_same_adam_steps():
 def test_adam_kernel_leaves_the_gradient_alone(backend):
     start, ((g, _, large),) = problem(steps=1)
     for p, gradient in ((start[0], g), (start[2], large)):
-        before = gradient.copy()
-        kernels.adam_step(p, gradient, 0 * p, 0 * p, 0.1, 0.9, 0.999, 1e-8, 1)
+        before, m, v, step, lr = gradient.copy(), 0 * p, 0 * p, np.array(0), np.array(0.1)
+        static = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+        assert evaluate(adam_, [p, m, v, step, gradient, lr], static) is not p
+        assert m.any() and v.any() and step == 1
         np.testing.assert_array_equal(gradient, before)
 
 
-def test_the_specification_is_algorithm_1():
+def test_the_forward_is_algorithm_1():
     """Kingma & Ba's own lines, for one number and three steps, in Python floats."""
-    p, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
+    p, m, v, step = np.array([1.0]), np.zeros(1), np.zeros(1), np.array(0)
     theta, first, second = 1.0, 0.0, 0.0
     for t, g in enumerate((0.3, -2.0, 1e-4), start=1):
-        specification.adam_step(p, np.array([g]), m, v, 0.1, 0.9, 0.99, 1e-2, t)
+        adam_.forward(p, m, v, step, np.array([g]), np.array(0.1), beta1=0.9, beta2=0.99, eps=1e-2)
         first = 0.9 * first + (1 - 0.9) * g
         second = 0.99 * second + (1 - 0.99) * g**2
         theta -= 0.1 * (first / (1 - 0.9**t)) / ((second / (1 - 0.99**t)) ** 0.5 + 1e-2)
         np.testing.assert_allclose([p[0], m[0], v[0]], [theta, first, second], rtol=1e-14)
+        assert step == t
 
 
 # ---- SGD
@@ -226,7 +230,7 @@ def test_the_layout_of_a_gradient_does_not_matter(name, backend):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_step_makes_a_recorded_graph_stale(name):
-    """Lesson 15: backward would use the new weights for the old forward pass."""
+    """backward would use the new weights for the old forward pass."""
     p = nn.Parameter(np.float32([[1, 2], [3, 4]]))
     x = Tensor(np.float32([[5, 6]]), requires_grad=True)
     optimizer = MAKERS[name](optim)([p])
@@ -239,7 +243,7 @@ def test_a_step_makes_a_recorded_graph_stale(name):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_state_dict_is_all_that_an_optimiser_remembers(name):
-    """Lesson 27: without Adam's step, or with state that is shared, the second half would differ.
+    """Without Adam's step, or with state that is shared, the second half would differ.
 
     The second parameter has missed some steps, so that one count cannot serve both.
     """
@@ -267,85 +271,12 @@ def test_a_state_dict_is_all_that_an_optimiser_remembers(name):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_the_state_of_other_parameters_is_refused(name):
-    other = MAKERS[name](optim)([nn.Parameter(np.ones(3)), nn.Parameter(np.ones(4))])
-    optimizer = MAKERS[name](optim)([nn.Parameter(np.ones(3)), nn.Parameter(np.ones(1))])
-    before = optimizer.state_dict()
-    state = {key: array + 1 for key, array in other.state_dict().items()}
-    with pytest.raises(ValueError, match=r"has shape \(4,\)"):
-        optimizer.load_state_dict(state)
-    for key, array in optimizer.state_dict().items():
-        np.testing.assert_array_equal(array, before[key])
-
-
-@pytest.mark.parametrize("name", MAKERS)
 def test_zero_grad_forgets_all_gradients(name):
     params = [nn.Parameter(np.ones(2)) for _ in range(3)]
     for p in params[:2]:
         p.grad = Tensor(np.ones(2))
     MAKERS[name](optim)(iter(params)).zero_grad()
     assert all(p.grad is None for p in params)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: optim.Adam([]), "Adam: the list of parameters is empty"),
-        (lambda: optim.SGD(iter(()), lr=0.1), "SGD: the list of parameters is empty"),
-        *[
-            (lambda lr=lr, cls=cls: cls([nn.Parameter(1.0)], lr=lr), f"{cls.__name__}: lr = {lr}")
-            for lr, cls in itertools.product((0, -1e-3, np.nan), (optim.SGD, optim.Adam))
-        ],
-        *[
-            (lambda b=b: optim.Adam([nn.Parameter(1.0)], betas=b), "Adam: betas = ")
-            for b in ((1.0, 0.9), (0.9, 1.0), (-0.1, 0.9), (0.9, -0.1), (0.9, np.nan))
-        ],
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(make, message):
-    with pytest.raises(ValueError) as error:
-        make()
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize("cls", [optim.SGD, optim.Adam])
-@pytest.mark.parametrize(
-    ("give", "words"),
-    [
-        (lambda layer: layer, r"a Linear; give its parameters: model.parameters\(\)"),
-        (lambda layer: layer.parameters, "call it, with brackets"),
-        (lambda layer: layer.weight, r"a Parameter; give a list of tensors, \[w\]"),
-        (lambda layer: [layer], "a Linear; it must give tensors"),
-        (lambda layer: [np.ones(2)], "a ndarray; it must give tensors"),
-        (lambda layer: layer.named_parameters(), "a tuple; it must give tensors"),
-        (lambda layer: layer.state_dict(), r"a dict; give model.parameters\(\)"),
-        (lambda layer: [{"params": layer.parameters()}], "a dict; there are no groups"),
-        (lambda layer: None, r"a NoneType; give model.parameters\(\)"),
-        (lambda layer: "weight", r"a str; give model.parameters\(\)"),
-        (lambda layer: 3, "a int; give"),
-        (lambda layer: [None], "a NoneType; it must give tensors"),
-        (lambda layer: [Tensor([1.0])], "requires_grad=True"),
-        (lambda layer: [Tensor([1j], requires_grad=True)], "a floating dtype"),
-    ],
-)
-def test_parameters_that_are_none_are_refused_with_what_to_write(cls, give, words):
-    with pytest.raises((TypeError, ValueError), match=f"{cls.__name__}: .*{words}"):
-        cls(give(nn.Linear(2, 2)))
-
-
-@pytest.mark.parametrize(
-    ("cls", "name", "value"),
-    [
-        *[(c, "lr", v) for c in (optim.SGD, optim.Adam) for v in (np.inf, "0.1", None, [1], True)],
-        *[(optim.SGD, "momentum", v) for v in (-0.1, np.nan, np.inf, "x", None)],
-        *[(optim.Adam, "eps", v) for v in (-1e-8, np.nan, np.inf, "x", None)],
-        *[(optim.Adam, "betas", v) for v in (0.9, (0.9,), (0.9, 0.99, 0.999), "ab", ("a", 0.9))],
-        *[(optim.Adam, "betas", v) for v in (None, (None, 0.9), (0.9, np.inf), np.ones(2))],
-    ],
-)
-def test_settings_of_another_kind_are_refused(cls, name, value):
-    with pytest.raises((TypeError, ValueError), match=f"{cls.__name__}: {name} = "):
-        cls([nn.Parameter(1.0)], **{name: value})
 
 
 def test_arguments_stand_in_torchs_places(torch):
@@ -364,90 +295,6 @@ def give_gradients(optimizer, dtype=np.float64):
         p.grad = Tensor(np.ones(p.shape, dtype))
 
 
-def replace_state(array):
-    def change(optimizer, module):
-        slot = optimizer.slots[0]
-        getattr(optimizer, slot)[-1] = array
-
-    return change
-
-
-def double_afterwards(optimizer, module):
-    module.double()
-    give_gradients(optimizer)
-
-
-def lock_state(optimizer, module):
-    getattr(optimizer, optimizer.slots[0])[-1].flags.writeable = False
-
-
-def drop_state(optimizer, module):
-    del getattr(optimizer, optimizer.slots[0])[-1]
-
-
-def own_gradient(array):
-    def change(optimizer, module):  # as if nobody had looked when it was set
-        optimizer.params[-1].grad._array = array
-
-    return change
-
-
-@pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (double_afterwards, "Make the optimiser after double"),
-        (replace_state(np.zeros(1, np.float32)), r"is an array of shape \(1,\)"),
-        (replace_state(np.zeros((2, 1), np.float32)), r"is an array of shape \(2, 1\)"),
-        (replace_state(np.zeros(2)), "and dtype float64; it must be .* float32"),
-        (replace_state([0.0, 0.0]), "is a list"),
-        (lock_state, "and writable"),
-        (drop_state, "is a NoneType"),
-        (own_gradient(np.ones(1, np.float32)), r"grad of parameter 1 is an array of shape \(1,\)"),
-        (own_gradient(np.ones(2)), "grad of parameter 1 is .* float64"),
-    ],
-)
-def test_what_does_not_fit_is_seen_before_any_parameter_moves(name, change, words, backend):
-    module = nn.Linear(3, 2)
-    optimizer = MAKERS[name](optim)(module.parameters())
-    give_gradients(optimizer, np.float32)
-    optimizer.step()
-    change(optimizer, module)
-    slots = [list(getattr(optimizer, slot)) for slot in optimizer.slots]
-    before = [p.data.copy() for p in optimizer.params]
-    kept = [[np.array(array) for array in arrays] for arrays in slots]
-    with pytest.raises(ValueError, match=f"{name}: .*{words}"):
-        optimizer.step()
-    for p, old in zip(optimizer.params, before, strict=True):
-        np.testing.assert_array_equal(p.data, old)
-    for slot, olds in zip(optimizer.slots, kept, strict=True):
-        for new, old in zip(getattr(optimizer, slot), olds, strict=True):
-            np.testing.assert_array_equal(new, old)
-
-
-def test_a_count_that_is_no_array_is_seen():
-    optimizer = optim.Adam([nn.Parameter(1.0)])
-    give_gradients(optimizer, np.float32)
-    optimizer.steps[0] = np.array(1.5)
-    with pytest.raises(ValueError, match="steps of parameter 0 .* dtype float64; .* dtype int64"):
-        optimizer.step()
-
-
-@pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize(
-    "value", [np.ones(2, complex), np.array(["1", "2"]), None, [1.0, 2.0], np.array([1.0, 1e300])]
-)
-def test_state_that_cannot_be_had_is_refused_whole(name, value):
-    optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
-    before = optimizer.state_dict()
-    state = {key: array + 1 for key, array in before.items()}
-    state[f"{optimizer.slots[0]}.1"] = value
-    with pytest.raises(ValueError, match=f"{optimizer.slots[0]}.1 "):
-        optimizer.load_state_dict(state)
-    for key, array in optimizer.state_dict().items():
-        np.testing.assert_array_equal(array, before[key])
-
-
 @pytest.mark.parametrize("name", MAKERS)
 def test_state_is_taken_over_in_the_form_that_kernels_go_by(name):
     optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
@@ -456,9 +303,39 @@ def test_state_is_taken_over_in_the_form_that_kernels_go_by(name):
     optimizer.load_state_dict(state)
     for key, array in optimizer.state_dict().items():
         slot, i = key.split(".")
-        mine = getattr(optimizer, slot)[int(i)]
+        assert isinstance(getattr(optimizer, slot)[int(i)], Tensor)
+        mine = getattr(optimizer, slot)[int(i)]._array
         assert mine.dtype == (np.int64 if slot == "steps" else np.float32)
         assert mine.flags.carray and mine.flags.owndata and mine.dtype.isnative
         np.testing.assert_array_equal(array, state[key])
     give_gradients(optimizer, np.float32)
     optimizer.step()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_write_of_a_step_goes_through_the_door(name, backend):
+    """An observer sees one update for each parameter, and what it says is written: parameter and
+    state, all of it. Nothing else ran."""
+    optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
+    give_gradients(optimizer, np.float32)
+    seen = []
+    with setting(observer=lambda primitive, operands, static, results: seen.append(results)):
+        optimizer.step()
+    state = zip(*(getattr(optimizer, slot) for slot in optimizer.slots), strict=True)
+    written = [(p, *others) for p, others in zip(optimizer.params, state, strict=True)]
+    assert [[*map(id, some)] for some in seen] == [[*map(id, some)] for some in written]
+    for some in written:
+        assert all(tensor._written[0] > 0 for tensor in some)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_step_makes_a_graph_of_the_state_stale(name):
+    """State is tensors, and its writes count as those of parameters do."""
+    p = nn.Parameter(np.ones(2, np.float32))
+    optimizer = MAKERS[name](optim)([p])
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    y = (x * getattr(optimizer, optimizer.slots[0])[0]).sum()
+    p.grad = Tensor(np.ones(2, np.float32))
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r"multiply: operand 1, of shape \(2,\), was written"):
+        y.backward()

@@ -423,7 +423,7 @@ def test_a_write_in_place_keeps_dtype_and_shape_or_writes_nothing():
         with pytest.raises(RuntimeError, match="share memory"):
             write()
     for values in (np.array([1j, 2]), np.array(["a", "b"]), [None, 1.0]):
-        with pytest.raises(TypeError, match="copy_"):
+        with pytest.raises(TypeError, match="copy_|Tensor: the dtype"):
             x.copy_(values)
     assert x.numpy().tolist() == [1, 2] and whole.numpy().tolist() == [1, 2]
 
@@ -472,3 +472,67 @@ def test_leaves_are_copied_with_their_gradient(duplicate):
         assert w.numpy().tolist() == [1, 2] and x.numpy().tolist() == [2, 3]
     twins = copy.deepcopy((w, w))
     assert twins[0] is twins[1] is not w
+
+
+# ---- what NumPy would take for a number, and for an index
+
+
+@pytest.mark.parametrize("value", [None, "2.5", [None], ["1"], b"1"])
+def test_what_is_no_number_does_not_become_one(value):
+    x = Tensor([1.0])
+    for make in (lambda: x + value, lambda: mg.where(x > 0, x, value),
+                 lambda: Tensor(value, dtype="float32")):  # fmt: skip
+        with pytest.raises(TypeError, match="the dtype is"):
+            make()
+
+
+def test_complex_numbers_beside_real_ones_are_refused():
+    with pytest.raises(TypeError, match="complex numbers as float32 would lose"):
+        Tensor([1.0]) * np.array([2j])
+
+
+@pytest.mark.parametrize("index", [((0, 0),), ([0, 0],), (np.array([0, 0]),), (range(1), )])
+def test_a_sequence_in_an_index_is_an_array(index):
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    x[index].sum().backward()
+    counts = np.zeros(2)
+    np.add.at(counts, (np.array(index[0]),), 1)
+    assert x.grad.numpy().tolist() == counts.tolist()
+
+
+def test_an_index_that_is_a_tensor_is_an_operand_whose_writes_are_counted():
+    x, index = Tensor([1.0, 2.0], requires_grad=True), Tensor([0, 0])
+    y = x[index].sum()
+    index.copy_([1, 1])
+    with pytest.raises(RuntimeError, match="_getitem: operand 1.*was written"):
+        y.backward()
+    with pytest.raises(TypeError, match="the dtype is <U1"):
+        x["a"]
+
+
+def test_whole_numbers_that_do_not_fit_are_not_written():
+    x = Tensor(np.uint8([1, 2]))
+    for write in (lambda: x.copy_([300, 1]), lambda: x.__setitem__(0, 300),
+                  lambda: x.__setitem__(0, -1)):  # fmt: skip
+        with pytest.raises(ValueError, match="uint8"):
+            write()
+    assert x.numpy().tolist() == [1, 2]
+
+
+def test_shapes_may_be_one_number_and_none_is_negative():
+    assert Tensor([1.0, 2.0]).reshape(2).shape == mg.reshape(Tensor([1.0, 2.0]), 2).shape == (2,)
+    assert mg.broadcast_to(Tensor(1.0), 3).shape == (3,)
+    for shape in ((-1,), (-1, 3)):
+        with pytest.raises(ValueError, match="negative"):
+            mg.broadcast_to(Tensor(1.0), shape)
+    for call in (lambda x: mg.split(x, 1, 5), lambda x: mg.concatenate([x, x], 5)):
+        with pytest.raises(ValueError, match="axis 5 is out of bounds"):
+            call(Tensor([1.0]))
+    assert Tensor([1.0]).to(">f4").dtype == np.float32
+
+
+def test_batch_norm_refuses_statistics_of_another_size_before_it_moves_any():
+    mean = Tensor(np.zeros(2, np.float32))
+    with pytest.raises(ValueError, match=r"batch_norm: running_var has shape \(3,\)"):
+        mg.batch_norm(Tensor(np.ones((4, 2), np.float32)), mean, np.ones(3), training=True)
+    assert mean.numpy().tolist() == [0, 0]

@@ -55,7 +55,7 @@ def torch_twin(torch, vae):
 
 
 def torch_bounds(torch, twin, x, noise):
-    """(nelbo, kl, rec) from the handout, with torch.distributions: they take √v, a deviation."""
+    """(nelbo, kl, rec) from the homework, with torch.distributions: they take √v, a deviation."""
     td = torch.distributions
     m, h = twin.encoder(x).chunk(2, -1)
     q = td.Independent(td.Normal(m, (torch.nn.functional.softplus(h) + 1e-8).sqrt()), 1)
@@ -71,7 +71,7 @@ def torch_bounds(torch, twin, x, noise):
 
 def test_parameters_and_names(torch):
     vae = VAE()
-    assert sum(p.size for p in vae.parameters()) == 661_404  # the handout's count
+    assert sum(p.size for p in vae.parameters()) == 661_404  # the homework's count
     twin = torch_twin(torch, vae.double())
     assert list(vae.state_dict()) == list(twin.state_dict())
     assert len(vae.state_dict()) == 12
@@ -230,7 +230,7 @@ def test_another_data_set_is_refused_as_static_subset(mnist):
 
 
 def train(images, subset, folder, seed, *arguments, model=VAE):
-    """train_vae.train by the handout's settings -> the VAE and the lines of metrics."""
+    """train_vae.train by the homework's settings -> the VAE and the lines of metrics."""
     random.seed(seed)
     options = train_vae.parse(arguments)
     vae = model()

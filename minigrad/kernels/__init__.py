@@ -1,33 +1,28 @@
-"""Pure functions on arrays, in two versions: `specification` (NumPy) and numba.
+"""Kernels accelerate operations, and define none: delete this folder, and everything still works.
 
-`MINIGRAD_BACKEND` (numba, the default, or numpy) says which one a process starts with.
+`MINIGRAD_BACKEND` (numba, the default, or numpy) says whether a process asks them at all. Each
+registers itself for a primitive: see `accelerates` in jit.py.
 """
 
 import os
-from contextlib import contextmanager
+from importlib import import_module
 
-from minigrad.kernels import specification
-from minigrad.kernels.specification import *  # noqa: F403
-
-NAMES = specification.__all__
-
-_active = "numpy"
+from minigrad.core.interpreter import setting
 
 
-def _use(name):
-    global _active
-    if name == "numpy":
-        source = vars(specification)
-    elif name == "numba":
-        _check_numba()
-        from minigrad.kernels import adam, conv, elementwise, gemm, images, normalize, reduce
-
-        modules = gemm, conv, images, normalize, reduce, adam, elementwise
-        source = {name: kernel for module in modules for name, kernel in vars(module).items()}
-    else:
+def backend(name):
+    """A block in which this thread computes with numba's kernels, or with the forwards alone."""
+    if name not in ("numba", "numpy"):
         raise ValueError(f"MINIGRAD_BACKEND is {name!r}: choose numba or numpy")
-    globals().update({kernel: source[kernel] for kernel in NAMES})
-    _active = name
+    if name == "numba":
+        _load()
+    return setting(accelerates=name == "numba")
+
+
+def _load():
+    _check_numba()
+    for family in ("elementwise", "reduce", "gemm", "conv", "images", "normalize", "adam"):
+        import_module(f"minigrad.kernels.{family}")
 
 
 def _check_numba():
@@ -43,15 +38,4 @@ def _check_numba():
         )
 
 
-@contextmanager
-def backend(name):
-    """Compute with the given backend inside the block. For checks: it switches all threads."""
-    before = _active
-    _use(name)
-    try:
-        yield
-    finally:
-        _use(before)
-
-
-_use(os.environ.get("MINIGRAD_BACKEND") or "numba")
+backend(os.environ.get("MINIGRAD_BACKEND") or "numba")

@@ -2,8 +2,8 @@
 
 import math
 
-from minigrad.kernels import specification
-from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
+from minigrad.kernels.jit import accelerates, flat, jit, pool, prange
+from minigrad.ops.updates import adam_
 
 PIECE = 2**13  # elements; below two pieces the other threads are not woken
 
@@ -25,15 +25,20 @@ def _pieces(p, g, m, v, rate, rest1, beta2, rest2, root, eps, size):
         _piece(p, g, m, v, rate, rest1, beta2, rest2, root, eps, piece * size, stop)
 
 
-def adam_step(p, g, m, v, lr, beta1, beta2, eps, step):
-    if p.dtype not in COMPILED or not all(array.flags.carray for array in (p, m, v)):
-        return specification.adam_step(p, g, m, v, lr, beta1, beta2, eps, step)
-    rate, root = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+@accelerates(adam_, lambda *arrays, **static: () if writable(*arrays) else None)
+def adam_kernel(p, m, v, step, g, lr, *, beta1, beta2, eps):
+    step += 1
+    t = int(step)
+    rate, root = lr.item() / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
     # 1 − β in double precision: made from a float32 β₂ = 0.999 it would be off by 10⁻⁵ of itself.
     constants = map(p.dtype.type, (rate, 1 - beta1, beta2, 1 - beta2, root, eps))
-    arrays = (array.reshape(-1) for array in (p, contiguous(g), m, v))
+    arrays = flat(p), flat(g), flat(m), flat(v)
     if p.size < 2 * PIECE:
         _piece(*arrays, *constants, 0, p.size)
     else:
         with pool:
             _pieces(*arrays, *constants, PIECE)
+
+
+def writable(p, m, v, *others):
+    return p.flags.carray and m.flags.carray and v.flags.carray

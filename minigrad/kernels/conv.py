@@ -19,9 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.kernels import simd, specification
+from minigrad import ops
+from minigrad.kernels import simd
 from minigrad.kernels.gemm import ROWS, SERIAL, _at_least, _rows_tile
-from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
+from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
+from minigrad.ops.images import window_places
 
 SIDE = 4  # of a tile of dot products: 16 accumulators
 
@@ -243,45 +245,52 @@ def _correlation(x, matrix, bias, layout, out):
             _correlate(x[block], *arguments, out[block])
 
 
-def _compiled(*arrays):
-    """Whether the kernels here are for such arrays. Empty ones are left to the specification."""
-    dtype = arrays[0].dtype
-    return dtype in COMPILED and all(a.dtype == dtype and a.size for a in arrays)
+def _unless_empty(*arrays, shape):
+    """Empty arrays are left to the forward."""
+    return ((shape, arrays[0].dtype),) if all([array.size for array in arrays]) else None
 
 
-def conv2d(x, w, bias, stride, padding):
-    if not _compiled(x, w, bias):
-        return specification.conv2d(x, w, bias, stride, padding)
-    (F, C, *kernel), size = w.shape, x.shape[2:]
-    places = specification.window_places(size, kernel, stride, padding)
+def _convolved(x, w, b, *, stride, padding):
+    places = window_places(x.shape[2:], w.shape[2:], stride, padding)
+    return _unless_empty(x, w, b, shape=(len(x), len(w), *places))
+
+
+@accelerates(ops.convolution, _convolved)
+def convolution(y, x, w, b, *, stride, padding):
+    F, C, *kernel = w.shape
     lanes = simd.REGISTER // x.itemsize
-    layout, _ = _layout(F, C, tuple(kernel), stride, padding, size, places, lanes)
-    out = np.empty((len(x), F, *places), x.dtype)
+    how = tuple(kernel), tuple(stride), tuple(padding)
+    layout, _ = _layout(F, C, *how, x.shape[2:], y.shape[2:], lanes)
     matrix = _at_least(w.reshape(F, -1), ROWS, 0).reshape(-1)
-    _correlation(contiguous(x), matrix, bias, layout, out)
-    return out
+    _correlation(contiguous(x), matrix, b, layout, y)
 
 
-def conv_transpose2d(g, w, stride, padding, size):
-    if not _compiled(g, w):
-        return specification.conv_transpose2d(g, w, stride, padding, size)
-    (F, C, *kernel), shape, size = w.shape, g.shape[2:], tuple(size)
-    lanes = simd.REGISTER // g.itemsize
-    layout, parts = _transposed_layout(F, C, tuple(kernel), stride, padding, shape, size, lanes)
+def _transposed(x, w, *, stride, padding, size):
+    return _unless_empty(x, w, shape=(len(x), w.shape[1], *size))
+
+
+@accelerates(ops.convolution_transpose, _transposed)
+def convolution_transpose(y, x, w, *, stride, padding, size):
+    (F, C, *kernel), shape, size = w.shape, x.shape[2:], tuple(size)
+    lanes = simd.REGISTER // x.itemsize
+    how = tuple(kernel), tuple(stride), tuple(padding)
+    layout, parts = _transposed_layout(F, C, *how, shape, size, lanes)
     backwards = w.transpose(1, 0, 2, 3)
     kernels = (backwards[:, :, i :: stride[0], j :: stride[1]][..., ::-1, ::-1] for i, j in parts)
     matrix = [_at_least(part.reshape(C, -1), ROWS, 0).reshape(-1) for part in kernels]
-    out = np.empty((len(g), C, *size), g.dtype)
-    _correlation(contiguous(g), np.concatenate(matrix), np.zeros(C, g.dtype), layout, out)
-    return out
+    _correlation(contiguous(x), np.concatenate(matrix), np.zeros(C, x.dtype), layout, y)
 
 
-def conv2d_weight(x, g, stride, padding, kernel):
-    if not _compiled(x, g):
-        return specification.conv2d_weight(x, g, stride, padding, kernel)
-    (N, C, *size), F, kernel = x.shape, g.shape[1], tuple(kernel)
+def _weights(x, g, *, stride, padding, kernel):
+    return _unless_empty(x, g, shape=(g.shape[1], x.shape[1], *kernel))
+
+
+@accelerates(ops.convolution_weight, _weights)
+def convolution_weight(y, x, g, *, stride, padding, kernel):
+    (N, C, *size), F = x.shape, g.shape[1]
+    how = tuple(kernel), tuple(stride), tuple(padding)
     lanes = simd.REGISTER // x.itemsize
-    layout, places = _layout(F, C, kernel, stride, padding, tuple(size), g.shape[2:], lanes)
+    layout, places = _layout(F, C, *how, tuple(size), g.shape[2:], lanes)
     K = layout.starts.size
     layout = layout._replace(starts=_at_least(layout.starts[None], 0, SIDE)[0], places=places)
     sums = np.empty((-(-N // lanes), max(F, SIDE), max(K, SIDE)), x.dtype)
@@ -293,4 +302,4 @@ def conv2d_weight(x, g, stride, padding, kernel):
         for i in range(len(sums)):
             block = slice(i * lanes, (i + 1) * lanes)
             _weight(x[block], g[block], layout, lanes, sums[i])
-    return contiguous(sums.sum(axis=0)[:F, :K]).reshape(F, C, *kernel)
+    y[...] = sums.sum(axis=0)[:F, :K].reshape(y.shape)

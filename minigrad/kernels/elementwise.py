@@ -14,8 +14,8 @@ import numpy as np
 from numba import float32
 from numba.extending import overload, register_jitable
 
-from minigrad.kernels import specification
-from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
+from minigrad import ops
+from minigrad.kernels.jit import accelerates, contiguous, flat, jit, like, pool, prange
 
 LARGE, PIECES = 2**17, 32  # elements that are worth sharing among threads, and in how many pieces
 
@@ -147,59 +147,53 @@ def _log_bernoulli_loop(x, logits, out):
         out[i] = total
 
 
-def _unary(loop, specified):
-    """The kernel that runs a loop over an array of any layout; other dtypes as specified."""
-
-    def kernel(x, *constants):
-        if x.dtype not in COMPILED:
-            return specified(x, *constants)
-        x = contiguous(x)
-        out = np.empty_like(x)
-        loop(x.reshape(-1), *map(x.dtype.type, constants), out.reshape(-1))
-        return out
-
-    return kernel
+@accelerates(ops.exp, like)
+def exp(y, x):
+    _exp_loop(flat(x), flat(y))
 
 
-exp = _unary(_exp_loop, specification.exp)
-sigmoid = _unary(_sigmoid_loop, specification.sigmoid)
-softplus = _unary(_softplus_loop, specification.softplus)
-elu = _unary(_elu_loop, specification.elu)
+@accelerates(ops.sigmoid, like)
+def sigmoid(y, x):
+    _sigmoid_loop(flat(x), flat(y))
 
 
-def leaky_relu(x, slope):
-    return leaky_relu_pull(x, x, slope)
+@accelerates(ops.softplus, like)
+def softplus(y, x):
+    _softplus_loop(flat(x), flat(y))
 
 
-def _binary(loop, specified, in_pieces=None):
-    """As _unary, for two arrays of one shape and a constant; `in_pieces`: for large ones."""
-
-    def kernel(g, x, constant):
-        if g.dtype not in COMPILED or g.dtype != x.dtype or g.shape != x.shape:
-            return specified(g, x, constant)
-        g, x = contiguous(g), contiguous(x)
-        out = np.empty_like(g)
-        arguments = g.reshape(-1), x.reshape(-1), g.dtype.type(constant), out.reshape(-1)
-        if in_pieces and g.size > LARGE:
-            with pool:
-                in_pieces(*arguments)
-        else:
-            loop(*arguments)
-        return out
-
-    return kernel
+@accelerates(ops.elu, like)
+def elu(y, x, *, alpha):
+    _elu_loop(flat(x), x.dtype.type(alpha), flat(y))
 
 
-elu_pull = _binary(_elu_pull_loop, specification.elu_pull)
-leaky_relu_pull = _binary(_leaky_relu_loop, specification.leaky_relu_pull, _leaky_relu_pieces)
+@accelerates(ops.elu_pull, like)
+def elu_pull(h, g, y, *, alpha):
+    _elu_pull_loop(flat(g), flat(y), g.dtype.type(alpha), flat(h))
 
 
-def log_bernoulli(x, logits):
-    if x.dtype not in COMPILED or x.dtype != logits.dtype:
-        return specification.log_bernoulli(x, logits)
+@accelerates(ops.leaky_relu, like)
+def leaky_relu(y, x, *, negative_slope):
+    leaky_relu_pull(y, x, x, negative_slope=negative_slope)
+
+
+@accelerates(ops.leaky_relu_pull, like)
+def leaky_relu_pull(h, g, x, *, negative_slope):
+    arguments = flat(g), flat(x), g.dtype.type(negative_slope), flat(h)
+    if g.size > LARGE:
+        with pool:
+            _leaky_relu_pieces(*arguments)
+    else:
+        _leaky_relu_loop(*arguments)
+
+
+def _without_last(x, logits):
+    return ((np.broadcast_shapes(x.shape, logits.shape)[:-1], x.dtype),)
+
+
+@accelerates(ops.log_bernoulli, _without_last)
+def log_bernoulli(y, x, logits):
     shape = np.broadcast_shapes(x.shape, logits.shape)
     x, logits = (contiguous(np.broadcast_to(array, shape)) for array in (x, logits))
-    out = np.empty(shape[:-1], x.dtype)
-    rows = (out.size, shape[-1])
-    _log_bernoulli_loop(x.reshape(rows), logits.reshape(rows), out.reshape(-1))
-    return out
+    rows = (y.size, shape[-1])
+    _log_bernoulli_loop(x.reshape(rows), logits.reshape(rows), flat(y))

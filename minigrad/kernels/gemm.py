@@ -15,8 +15,9 @@ summed over k by one thread: the result does not depend on how many there are.
 
 import numpy as np
 
-from minigrad.kernels import simd, specification
-from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
+from minigrad import ops
+from minigrad.kernels import simd
+from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
 
 ROWS = 5  # of a register tile: see simd.BYTES
 DEPTH = 512  # rows at most that are copied at a time,
@@ -139,14 +140,18 @@ def _pieces(tiles, panels, K):
     return max(down, min(-(-PIECES // across), tiles // FEW)), across
 
 
-def _product(a, b):
-    """a (N, K), b (K, M) -> (N, M); either may be the transpose of a C-contiguous array."""
+def _product(y, a, b):
+    """y = a b:  a (N, K), b (K, M) -> y (N, M); both may be transposes of C-contiguous arrays."""
     (N, K), M = a.shape, b.shape[1]
     if K == 0:
-        return np.zeros((N, M), a.dtype)
+        y[...] = 0
+        return
     lanes = simd.BYTES // a.itemsize
     if M < lanes <= N:  # a narrow result, such as a 10-dimensional latent: turn it on its side
-        return contiguous(_product(b.T, a.T).T)
+        side = np.empty((M, N), a.dtype)
+        _product(side, b.T, a.T)
+        y[...] = side.T
+        return
     if a.T.flags.c_contiguous and N >= ROWS:
         flat, row, step, height = a.T.reshape(-1), 1, N, N
     else:
@@ -155,7 +160,8 @@ def _product(a, b):
     turned = b.T.flags.c_contiguous and not b.flags.c_contiguous and K >= lanes // simd.PARTS
     b = _at_least(b.T, lanes, 0) if turned else _at_least(b, 0, lanes)
     width = len(b) if turned else b.shape[1]
-    out = np.empty((height, width), a.dtype)
+    fits = y.shape == (height, width) and y.flags.carray
+    out = y if fits else np.empty((height, width), a.dtype)
     arguments = (contiguous(flat), row, step, b.reshape(-1), turned, out.reshape(-1), height, K,
                  width, lanes)  # fmt: skip
     panels = -(-width // lanes)
@@ -164,19 +170,46 @@ def _product(a, b):
             _blocks(*arguments, *_pieces(-(-height // ROWS), panels, K))
     else:
         _block(*arguments, 0, height, 0, panels)
-    return out if out.shape == (N, M) else out[:N, :M].copy()
+    if not fits:
+        y[...] = out[:N, :M]
 
 
-def matmul(a, b):
-    if a.dtype != b.dtype or a.dtype not in COMPILED:
-        return specification.matmul(a, b)
-    if a.ndim == b.ndim == 2:
-        return _product(a, b)
+TINY = 2**11  # multiply-adds that NumPy does sooner than a call of the kernel begins
+
+
+def _matrices(a, b):
+    if a.ndim == b.ndim == 2 and a.size * b.shape[1] < TINY:
+        return None
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    out = np.empty(batch + (a.shape[-2], b.shape[-1]), a.dtype)
+    return ((batch + (a.shape[-2], b.shape[-1]), a.dtype),)
+
+
+@accelerates(ops.bmm, _matrices)
+def bmm(y, a, b):
+    if a.ndim == b.ndim == 2:
+        return _product(y, a, b)
+    batch = y.shape[:-2]
     left, right = (
         x if x.shape[:-2] == batch else np.broadcast_to(x, batch + x.shape[-2:]) for x in (a, b)
     )
     for index in np.ndindex(batch):
-        out[index] = _product(left[index], right[index])
-    return out
+        _product(y[index], left[index], right[index])
+
+
+def _rows(x, weight, bias):
+    return (((len(x), len(weight)), x.dtype),) if x.size * len(weight) >= TINY else None
+
+
+@accelerates(ops.linear, _rows)
+def linear(y, x, weight, bias):
+    _product(y, x, weight.T)
+    np.add(y, bias, out=y)
+
+
+def _outer(x, g):
+    return (((g.shape[1], x.shape[1]), x.dtype),) if x.size * g.shape[1] >= TINY else None
+
+
+@accelerates(ops.linear_weight, _outer)
+def linear_weight(y, x, g):
+    _product(y, g.T, x)

@@ -4,8 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from minigrad.kernels import specification
-from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
+from minigrad import ops
+from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
+from minigrad.ops.images import window_places
 
 
 @jit()
@@ -25,14 +26,16 @@ def _argmax_windows(x, kernel, stride, padding, out):
                 out[n, y, z] = best
 
 
-def argmax_windows(x, kernel, stride, padding):
-    if x.dtype not in COMPILED:
-        return specification.argmax_windows(x, kernel, stride, padding)
+def _places(x, *, kernel, stride, padding):
+    return (((*x.shape[:2], *window_places(x.shape[2:], kernel, stride, padding)), np.intp),)
+
+
+@accelerates(ops.argmax_windows, _places)
+def argmax_windows(y, x, *, kernel, stride, padding):
     N, C, H, W = x.shape
-    places = specification.window_places((H, W), kernel, stride, padding)
-    out = np.empty((N * C, *places), np.intp)
-    _argmax_windows(contiguous(x).reshape(N * C, H, W), kernel, stride, padding, out)
-    return out.reshape(N, C, *places)
+    images = contiguous(x).reshape(N * C, H, W)
+    how = [tuple(map(int, pair)) for pair in (kernel, stride, padding)]
+    _argmax_windows(images, *how, y.reshape(N * C, *y.shape[2:]))
 
 
 @jit(parallel=True)
@@ -51,23 +54,28 @@ def _order(shape, axes):
     return np.arange(np.prod(shape), dtype=np.uintp).reshape(shape).transpose(axes).reshape(-1)
 
 
-def pixel_shuffle(x, r):
-    if x.dtype not in COMPILED:
-        return specification.pixel_shuffle(x, r)
-    N, C, H, W = x.shape
-    out = np.empty((N, C // r**2, H * r, W * r), x.dtype)
-    order = _order((C // r**2, r, r, H, W), (0, 3, 1, 4, 2))
-    with pool:
-        _rearrange(contiguous(x).reshape(N, order.size), order, out.reshape(N, order.size))
-    return out
+def _shuffled(x, *, upscale_factor):
+    (N, C, H, W), r = x.shape, int(upscale_factor)
+    return (((N, C // r**2, H * r, W * r), x.dtype),)
 
 
-def pixel_unshuffle(x, r):
-    if x.dtype not in COMPILED:
-        return specification.pixel_unshuffle(x, r)
-    N, C, H, W = x.shape
-    out = np.empty((N, C * r**2, H // r, W // r), x.dtype)
-    order = _order((C, H // r, r, W // r, r), (0, 2, 4, 1, 3))
+@accelerates(ops.pixel_shuffle, _shuffled)
+def pixel_shuffle(y, x, *, upscale_factor):
+    (_, C, H, W), r = x.shape, int(upscale_factor)
+    _moved(y, x, _order((C // r**2, r, r, H, W), (0, 3, 1, 4, 2)))
+
+
+def _unshuffled(x, *, downscale_factor):
+    (N, C, H, W), r = x.shape, int(downscale_factor)
+    return (((N, C * r**2, H // r, W // r), x.dtype),)
+
+
+@accelerates(ops.pixel_unshuffle, _unshuffled)
+def pixel_unshuffle(y, x, *, downscale_factor):
+    (_, C, H, W), r = x.shape, int(downscale_factor)
+    _moved(y, x, _order((C, H // r, r, W // r, r), (0, 2, 4, 1, 3)))
+
+
+def _moved(y, x, order):
     with pool:
-        _rearrange(contiguous(x).reshape(N, order.size), order, out.reshape(N, order.size))
-    return out
+        _rearrange(contiguous(x).reshape(len(x), order.size), order, y.reshape(len(y), order.size))

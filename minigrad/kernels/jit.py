@@ -11,11 +11,12 @@ import numba
 import numpy as np
 from numba import prange
 
+from minigrad.core.primitive import Kernel
 from minigrad.kernels.cache import Cache
 
-__all__ = ["COMPILED", "contiguous", "jit", "pool", "prange"]
+__all__ = ["COMPILED", "accelerates", "contiguous", "flat", "jit", "like", "pool", "prange"]
 
-COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the specification
+COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the forward
 
 
 if llvm.get_host_cpu_features().get("avx512f") and not numba.config.CPU_FEATURES:
@@ -92,3 +93,25 @@ def contiguous(array):
     numba compiles a kernel anew for each layout, and for read-only arrays; so one layout is all.
     """
     return array if array.flags.carray else np.array(array, order="C")
+
+
+def flat(array):
+    """Its elements in C order, contiguous."""
+    return contiguous(array).reshape(-1)
+
+
+def accelerates(primitive, results, dtypes=COMPILED):
+    """Decorates a function that computes a primitive faster: see `Kernel` for both functions."""
+
+    def register(run):
+        primitive.kernel = Kernel(dtypes, results, run)
+        return run
+
+    return register
+
+
+def like(x, *others, **static):
+    """For `accelerates`: one result like the first operand, which the others must be like, too."""
+    if any([other.shape != x.shape for other in others]):
+        return None
+    return ((x.shape, x.dtype),)

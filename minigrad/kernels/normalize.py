@@ -6,8 +6,8 @@ has few of them side by side or one, and adds up each column over the batch in d
 
 import numpy as np
 
-from minigrad.kernels import specification
-from minigrad.kernels.jit import COMPILED, contiguous, jit, pool, prange
+from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
+from minigrad.ops import normalization
 
 PIECES = 32  # into which the channels are divided
 
@@ -116,41 +116,58 @@ def _normalized_sum(g, x, mean, L, out):
 
 
 def _rows(x):
-    """(N, C, L) as rows (N, C · L)."""
-    return contiguous(x).reshape(len(x), -1)
+    """(N, C, …) as rows (N, C · L), and L."""
+    return contiguous(x).reshape(len(x), -1), x.size // (x.shape[0] * x.shape[1])
 
 
-def moments(x):
-    if x.dtype not in COMPILED or not x.size:
-        return specification.moments(x)
-    mean, variance = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
+def _channel(x):
+    """The shape and the dtype of a number for each channel."""
+    return x.shape[1:2], x.dtype
+
+
+def _unless_empty(x, *results):
+    """Empty arrays are left to the forward."""
+    return results if x.size else None
+
+
+@accelerates(normalization.moments, lambda x: _unless_empty(x, _channel(x), _channel(x)))
+def moments(mean, variance, x):
     with pool:
-        _moments(_rows(x), x.shape[2], mean, variance)
-    return mean, variance
+        _moments(*_rows(x), mean, variance)
 
 
-def affine(x, scale, shift):
-    if x.dtype not in COMPILED or not x.size or not x.dtype == scale.dtype == shift.dtype:
-        return specification.affine(x, scale, shift)
-    out = np.empty(x.shape, x.dtype)
+def _normalized(x, weight, bias, eps):
+    return _unless_empty(x, (x.shape, x.dtype), _channel(x), _channel(x))
+
+
+@accelerates(normalization._batch_norm, _normalized)
+def batch_norm(y, mean, variance, x, weight, bias, *, eps):
+    moments(mean, variance, x)
+    scale = weight / np.sqrt(variance + x.dtype.type(eps))
+    rows, L = _rows(x)
     with pool:
-        _affine(_rows(x), contiguous(scale), contiguous(shift), x.shape[2], _rows(out))
-    return out
+        _affine(rows, contiguous(scale), contiguous(bias - mean * scale), L, _rows(y)[0])
 
 
-def normalize_pull(g, x, mean, r):
-    if x.dtype not in COMPILED or g.dtype != x.dtype or not x.size:
-        return specification.normalize_pull(g, x, mean, r)
-    out = np.empty(x.shape, x.dtype)
+def _like_x(g, x, mean, variance, eps):
+    return _unless_empty(x, (x.shape, x.dtype))
+
+
+@accelerates(normalization.batch_norm_pull, _like_x)
+def batch_norm_pull(h, g, x, mean, variance, *, eps):
+    rows, L = _rows(x)
+    r = 1 / np.sqrt(variance + x.dtype.type(eps))
     with pool:
-        _normalize_pull(_rows(g), _rows(x), mean, r, x.shape[2], _rows(out))
-    return out
+        _normalize_pull(_rows(g)[0], rows, contiguous(mean), r, L, _rows(h)[0])
 
 
-def normalized_sum(g, x, mean, r):
-    if x.dtype not in COMPILED or g.dtype != x.dtype or not x.size:
-        return specification.normalized_sum(g, x, mean, r)
-    out = np.empty(x.shape[1], x.dtype)
+def _like_channels(g, x, mean, variance, eps):
+    return _unless_empty(x, _channel(x))
+
+
+@accelerates(normalization.normalized_sum, _like_channels)
+def normalized_sum(y, g, x, mean, variance, *, eps):
+    rows, L = _rows(x)
     with pool:
-        _normalized_sum(_rows(g), _rows(x), mean, x.shape[2], out)
-    return r * out
+        _normalized_sum(_rows(g)[0], rows, contiguous(mean), L, y)
+    y *= 1 / np.sqrt(variance + x.dtype.type(eps))

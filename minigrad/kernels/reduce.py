@@ -1,10 +1,13 @@
 """Reductions. Each sums in an order that the shape alone decides."""
 
+import math
+
 import numpy as np
 
-from minigrad.kernels import specification
+from minigrad import ops
 from minigrad.kernels.elementwise import _exp
-from minigrad.kernels.jit import COMPILED, contiguous, jit
+from minigrad.kernels.jit import accelerates, contiguous, flat, jit
+from minigrad.ops.reductions import axes_of, reduced_shape
 
 BLOCK = 4096  # summed apart, so that the rounding error of a long sum stays that of a short one
 
@@ -43,21 +46,42 @@ def _logsumexp_last(x, top, out):
         out[a] = shift + np.log(total)
 
 
-def sum_middle(x):
-    if x.dtype not in COMPILED:
-        return specification.sum_middle(x)
+def _reduced(x, *, axis, keepdims):
+    return ((reduced_shape(x, axis, keepdims), x.dtype),)
+
+
+@accelerates(ops.sum, _reduced)
+def sum(y, x, *, axis, keepdims):
+    """Axes side by side are summed at once, as the middle one of three; then those further left.
+    No element is moved for it."""
+    if axis is None:  # the usual case, and a short cut
+        return _sum_rows(contiguous(x).reshape(1, x.size), y.reshape(1))
+    axes = sorted(axes_of(x, axis))
+    if not axes:
+        y[...] = x
+    while axes:
+        first = last = axes.pop()
+        while first - 1 in axes:
+            first = axes.pop()
+        left, middle, right = x.shape[:first], x.shape[first : last + 1], x.shape[last + 1 :]
+        sizes = [math.prod(part) for part in (left, middle, right)]
+        out = np.empty(sizes[0] * sizes[2], x.dtype) if axes else y.reshape(-1)
+        _sum_middle(x.reshape(sizes), out.reshape(sizes[0], sizes[2]))
+        x = out.reshape(*left, *(1,) * len(middle), *right)
+
+
+def _sum_middle(x, out):
     A, N, B = x.shape
-    out = np.empty((A, B), x.dtype)
     if B == 1:
         _sum_rows(contiguous(x).reshape(A, N), out.reshape(A))
     else:
         _sum_columns(contiguous(x), np.empty(B, x.dtype), out)
-    return out
 
 
-def logsumexp_last(x):
-    if x.dtype not in COMPILED or x.shape[1] == 0:
-        return specification.logsumexp_last(x)
-    out = np.empty(x.shape[0], x.dtype)
-    _logsumexp_last(contiguous(x), x.max(axis=1), out)
-    return out
+@accelerates(ops.logsumexp, lambda x, **static: _reduced(x, **static) if x.size else None)
+def logsumexp(y, x, *, axis, keepdims):
+    axes = axes_of(x, axis)
+    others = [i for i in range(x.ndim) if i not in axes]
+    sizes = [math.prod(x.shape[i] for i in part) for part in (others, axes)]
+    last = contiguous(x.transpose(*others, *axes).reshape(sizes))
+    _logsumexp_last(last, last.max(axis=1), flat(y))

@@ -2,20 +2,49 @@
 
 1. Two floating dtypes never mix: float32 and float64 tensors together are a TypeError.
 2. Numbers and arrays beside a floating tensor are constants of its dtype; so are whole numbers.
-3. Most operations have results between the whole numbers, and take whole numbers as float32, as
+3. Most operations have results that need not be whole, and take whole numbers as float32, as
    PyTorch's exp and sigmoid do. Those that don't (sums, products, choices, moves) keep them, in the
    dtype that PyTorch promotes to: among operands with axes the larger, then those without axes,
    then Python's numbers, each only if it is of a higher kind (bool, whole, floating, complex).
    A number that the dtype can't hold is a TypeError, where PyTorch would wrap it around.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from minigrad.tensor import Tensor
+from minigrad.core.tensor import Tensor, owned
 
-KINDS = "biufc"  # of a higher kind: further right, but that i and u are one
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+KINDS = "biufc"  # of a higher kind: further right; i and u rank equally
+
+
+def operands_of_one_dtype(primitive, values) -> tuple[tuple[Tensor, ...], list[np.ndarray]]:
+    """The operands of a primitive, its values as tensors by the policy above, and their arrays."""
+    try:
+        arrays = [value._array for value in values]
+        joined = arrays if primitive.joined is None else [arrays[i] for i in primitive.joined]
+        dtype = joined[0].dtype if joined else None
+        if dtype is None or dtype is FLOATS[0] or dtype is FLOATS[1]:
+            for array in joined:
+                if array.dtype is not dtype:
+                    break
+            else:
+                return values, arrays  # nearly always
+    except AttributeError:  # a number, or an array
+        pass
+    if primitive.joined is None:
+        values = operands(primitive.name, values, primitive.keeps_integers)
+    else:
+        chosen = [values[i] for i in primitive.joined]
+        chosen = list(operands(primitive.name, chosen, primitive.keeps_integers))
+        values = tuple(
+            chosen[primitive.joined.index(i)] if i in primitive.joined
+            else value if isinstance(value, Tensor) else Tensor(value)
+            for i, value in enumerate(values)
+        )  # fmt: skip
+    return values, [value._array for value in values]
 
 
 def operands(name, values, keeps_integers=False) -> tuple[Tensor, ...]:
@@ -25,20 +54,27 @@ def operands(name, values, keeps_integers=False) -> tuple[Tensor, ...]:
     """
     dtype: Any = None
     for value in values:
-        if isinstance(value, Tensor) and value.dtype.kind in "fc":
+        if isinstance(value, Tensor) and value._array.dtype.kind in "fc":
             dtype = value.dtype if dtype is None else _common(name, dtype, value.dtype)
     if dtype is None:
+        if not len(values):
+            return ()
         dtype = _promoted(name, values)
         if dtype.kind in "biu" and not keeps_integers:
-            dtype = np.dtype(np.float32)
-    return tuple(
-        v if isinstance(v, Tensor) and v.dtype == dtype else _converted(name, v, dtype)
-        for v in values
-    )
+            dtype = FLOATS[0]
+    return tuple([_as_tensor(name, value, dtype) for value in values])
+
+
+@lru_cache(maxsize=256, typed=True)
+def _number(value, dtype):
+    """A Python number as a constant, which nobody can write into, for all share it."""
+    array = np.array(value, dtype)
+    array.flags.writeable = False
+    return owned(array)
 
 
 def _common(name, one, other):
-    """The dtype of both: of complex and floating the former, which only checks of gradients use."""
+    """The dtype of both. Complex takes floating along, which only gradient checks use."""
     if one != other and one.kind == other.kind:
         raise TypeError(
             f"{name}: {one} and {other} tensors meet; an operation never changes the dtype by "
@@ -82,7 +118,11 @@ def _whole(name, one, other):
     return both
 
 
-def _converted(name, value, dtype):
+def _as_tensor(name, value, dtype):
+    if isinstance(value, Tensor) and value._array.dtype is dtype:
+        return value
+    if (value.__class__ is float or value.__class__ is int) and dtype.kind == "f":
+        return _number(value, dtype) if value else owned(np.array(value, dtype))  # 0 may be −0
     if dtype.kind in "iu" and np.ndim(value) == 0:
         limits = np.iinfo(dtype)
         if not limits.min <= int(value) <= limits.max:
@@ -90,4 +130,5 @@ def _converted(name, value, dtype):
                 f"{name}: {int(value)} is no {dtype}, which goes from {limits.min} to "
                 f"{limits.max}; make the tensor another: Tensor(x, dtype='int64')"
             )
-    return Tensor(value, dtype=dtype)
+    same = isinstance(value, Tensor) and value.dtype == dtype
+    return value if same else Tensor(value, dtype=dtype)

@@ -1,0 +1,100 @@
+"""Backpropagation: what is recorded, and how it is pulled back. core/__init__.py has an example."""
+
+from minigrad.core import guards
+from minigrad.core.interpreter import current
+from minigrad.core.tensor import clock, owned
+from minigrad.core.unbroadcast import unbroadcast
+
+
+class Node:
+    """One operation that ran: what computed what from what. A graph is made of these.
+
+    Results are kept as arrays: tensors hold the node, and a cycle would outlive its last use.
+    """
+
+    __slots__ = ("primitive", "operands", "static", "results", "needs", "time", "line")
+
+    def __init__(self, primitive, operands, static, results):
+        self.primitive, self.operands, self.static = primitive, operands, static
+        self.results = [(y._array, y._written) for y in results]
+        self.needs = [operand._requires_grad for operand in operands]  # which get a gradient
+        self.time = next(clock)  # later than those of the nodes behind the operands
+        self.line = None  # of the user's code, inside `trace()`
+
+    def result(self, i):
+        """The i-th result as a tensor, differentiable if the operation is so in this result."""
+        y = owned(*self.results[i])
+        if self.primitive.differentiable is None or i < self.primitive.differentiable:
+            y._requires_grad, y._node, y._index = True, self, i
+        return y
+
+
+def order(root):
+    """The nodes that root depends on, latest first: each comes before all that it depends on."""
+    seen, stack = set(), [root._node]
+    while stack:  # no recursion: a chain of 100,000 operations is an ordinary graph
+        node = stack.pop()
+        if node is not None and node not in seen:
+            guards.is_current(node)
+            seen.add(node)
+            stack += [operand._node for operand in node.operands]
+    return sorted(seen, key=lambda node: node.time, reverse=True)
+
+
+def pull_back(root, seed, targets, keep_graph, create_graph):
+    """What arrives at the targets (None: at all leaves) from root's cotangent, the seed.
+
+    Only what lies between is computed. Cotangents are summed up in this call's own dictionary, by
+    leaf or node, and dropped once pulled back: a second pass over the graph starts from nothing.
+    """
+    nodes, wanted, needed = order(root), set(), None
+    if targets is not None:
+        wanted = {target._node or target for target in targets}
+        needed = set(wanted)
+        for node in reversed(nodes):
+            if any([(operand._node or operand) in needed for operand in node.operands]):
+                needed.add(node)
+    sums: dict = {}
+    interpreter = current.interpreter
+    outside, interpreter.records = interpreter.records, create_graph
+    try:
+        arrive(sums, root, seed)
+        for node in nodes:
+            g = sums.get(node) if node in wanted else sums.pop(node, None)
+            if g is not None and (needed is None or node in needed):
+                pulled = [arrive(sums, *share) for share in shares(node, g, needed)]
+                if pulled and not keep_graph:
+                    node.operands = node.results = ()
+    finally:
+        interpreter.records = outside
+    return sums
+
+
+def arrive(sums, tensor, g):
+    """Add g to the tensor's cotangent; that of a node with several results is a list."""
+    owner = tensor._node or tensor
+    if owner is tensor or owner.primitive.differentiable == 1:
+        sums[owner] = sums[owner] + g if owner in sums else g
+    else:
+        several = sums.setdefault(owner, [None] * len(owner.results))
+        before = several[tensor._index]
+        several[tensor._index] = g if before is None else before + g
+
+
+def shares(node, g, needed):
+    """Each operand that a gradient goes on to, and what its pull makes of g."""
+    primitive, operands, static = node.primitive, node.operands, node.static
+    y = [node.result(i) for i in range(len(node.results))]
+    y = y[0] if primitive.differentiable == 1 and len(y) == 1 else y
+    pulls = primitive.pulls
+    together = pulls(g, y, *operands, **static) if callable(pulls) else None
+    guards.are_shares_of(together, node)
+    for i, operand in enumerate(operands):
+        if node.needs[i] and (needed is None or (operand._node or operand) in needed):
+            if together is not None:
+                share = together[i]
+            elif i < len(pulls) and pulls[i] is not None:
+                share = pulls[i](g, y, *operands, **static)
+            else:
+                continue
+            yield operand, unbroadcast(share, operand, primitive)

@@ -1,0 +1,326 @@
+"""Every check of the engine, each a function named for what it checks, with its message.
+
+They stand apart so that the engine reads as what it does. Each raises, or does nothing; tensors are
+whatever has a shape, a dtype and a node.
+"""
+
+import inspect
+from functools import wraps
+
+import numpy as np
+
+DTYPES = "bool, integer, float32 or float64 (complex only for the complex step)"
+
+
+# ---- tensors
+
+
+def holds_numbers(data):
+    """NumPy would make NaN of None, and numbers of strings."""
+    if not hasattr(data, "dtype") and np.asarray(data).dtype.kind not in "biufc":
+        raise TypeError(f"Tensor: the dtype is {np.asarray(data).dtype}; give {DTYPES}")
+
+
+def keeps_imaginary_part(data, dtype):
+    if np.iscomplexobj(data) and np.dtype(dtype).kind != "c":
+        raise TypeError(f"Tensor: complex numbers as {np.dtype(dtype)} would lose a part of them")
+
+
+def has_numeric_dtype(array):
+    if array.dtype.kind not in "biu" and array.dtype.char not in "fdFD":
+        raise TypeError(f"Tensor: the dtype is {array.dtype}; give {DTYPES}")
+
+
+def is_leaf_for_requires_grad(tensor):
+    if tensor._node is not None:
+        raise RuntimeError("requires_grad can be set on leaves only; use detach() for a leaf")
+
+
+def can_require_grad(tensor):
+    if tensor.dtype.kind not in "fc":
+        raise TypeError(
+            f"requires_grad: this tensor is {tensor.dtype}, and only floating-point tensors have "
+            "gradients; make it one with dtype='float32' or .float()"
+        )
+
+
+def loses_no_gradient(tensor):
+    if tensor._requires_grad:
+        raise TypeError(
+            "a Tensor with requires_grad would lose its gradient in NumPy; use minigrad's "
+            "functions (minigrad.stack, minigrad.where, …), or .numpy() if no gradient is meant"
+        )
+
+
+def holds_one_number(tensor, what):
+    if tensor.size != 1:
+        raise ValueError(f"{what}: shape {tensor.shape} holds {tensor.size} numbers, not one")
+
+
+def is_gradient_of(value, tensor):
+    """Kernels trust the shape and the dtype of a gradient."""
+    if not hasattr(value, "_requires_grad"):
+        raise TypeError(
+            f"grad: this is of type {type(value).__name__}; give a Tensor like the one that it "
+            "belongs to, or None"
+        )
+    if (value.shape, value.dtype) != (tensor.shape, tensor.dtype):
+        raise ValueError(
+            f"grad: a gradient of shape {value.shape} and {value.dtype} for a tensor of shape "
+            f"{tensor.shape} and {tensor.dtype}; they must be the same"
+        )
+
+
+def is_leaf_for_copies(tensor):
+    if tensor._node is not None:
+        raise RuntimeError(
+            f"a tensor that was computed (by {tensor._node.primitive.name}) can't be copied or "
+            "pickled, because the graph behind it would not be; use x.detach(), or copy the leaves "
+            "and compute it again"
+        )
+
+
+# ---- writes
+
+
+def fits(tensor, like, written):
+    """Whether it is a tensor of like's shape and dtype, which can be written if it shall be."""
+    array, other = getattr(tensor, "_array", None), like._array
+    return (
+        array is not None
+        and array.shape == other.shape
+        and array.dtype == other.dtype
+        and (not written or can_be_written(tensor))
+    )
+
+
+def can_be_written(tensor):
+    """Whether it is a leaf whose elements do not share memory."""
+    return tensor._node is None and tensor._array.flags.writeable
+
+
+def is_writable(what, tensor):
+    if can_be_written(tensor):
+        return
+    if tensor._node is not None:
+        raise RuntimeError(f"{what}: only leaves can be written; this tensor was computed")
+    raise RuntimeError(
+        f"{what}: elements of this tensor, of shape {tensor.shape}, share memory, as broadcast_to "
+        "leaves them; write into a copy, Tensor(x)"
+    )
+
+
+def needs_no_record(symbol, tensor, recorded):
+    """A write in place is no operation that a gradient could pass."""
+    if tensor._node is not None:
+        why = (
+            f"this tensor was computed (by {tensor._node.primitive.name}), and its gradient may "
+            "need the value; write x = x + …, which makes a new one"
+        )
+    elif recorded:
+        why = (
+            "the write would not be recorded, and so have no gradient; for an update by hand write "
+            "it inside `with minigrad.no_grad():`, else x = x + …, which makes a new one"
+        )
+    else:
+        return
+    raise RuntimeError(f"{symbol} writes into a tensor in place: {why}")
+
+
+def keeps_dtype(symbol, y, tensor):
+    if y.dtype != tensor.dtype:
+        raise TypeError(
+            f"{symbol}: the result is {y.dtype}, and the tensor that it is written into "
+            f"{tensor.dtype}; write x = x + …, or convert first"
+        )
+
+
+# ---- operations
+
+
+def have_pulls(primitive):
+    if primitive.pulls is None:
+        raise TypeError(
+            f"{primitive.name}: a gradient has to pass, and no pulls are set; set "
+            f"{primitive.name}.pulls to a function (g, y, *operands) for each operand, or to () "
+            "if there is none"
+        )
+
+
+def pulls_fit(primitive, pulls):
+    if primitive.count is None and pulls and not callable(pulls) and pulls[-1] is not ...:
+        raise TypeError(
+            f"{primitive.name}: there may be any number of operands; give one function that "
+            "returns all cotangents, or end the pulls with None, ... for operands that get none"
+        )
+    if primitive.count is not None and pulls and not callable(pulls):
+        if len(pulls) != primitive.count:
+            raise TypeError(
+                f"{primitive.name}: {primitive.count} tensors but {len(pulls)} pulls; give one "
+                "for each, or None where the gradient is 0"
+            )
+
+
+def takes_arguments(primitive, values, static):
+    """Raises the TypeError that a call of the forward would, with the operation's name."""
+    try:
+        inspect.signature(primitive.forward).bind(*values, **static)
+    except TypeError as error:
+        raise TypeError(f"{primitive.name}: {error}") from None
+
+
+def only_reads(forward):
+    """The forward of somebody else's operation, with arrays that it can't write into."""
+
+    @wraps(forward)
+    def reading(*arrays, **static):
+        views = [array.view() for array in arrays]
+        for view in views:
+            view.flags.writeable = False
+        return forward(*views, **static)
+
+    return reading
+
+
+def is_array_of_numbers(y, primitive):
+    if y.dtype.kind not in "biufc":
+        raise TypeError(
+            f"{primitive.name}: the forward returned {y.dtype} values; it must return an array of "
+            f"numbers, or a tuple of them, and the pulls are set apart: {primitive.name}.pulls = …"
+        )
+
+
+def has_no_gradient(primitive, name, value):
+    if value._requires_grad:
+        raise TypeError(
+            f"{primitive.name}: {name} is a static argument and gets no gradient, but is a tensor "
+            f"of shape {value.shape} that requires one; use .detach() if that is meant"
+        )
+
+
+def explained(error, primitive, operands):
+    """What NumPy says of shapes and truths, with the operation's name and what to do."""
+    text = str(error)
+    if "could not be broadcast" in text or "shape mismatch" in text:
+        shapes = " and ".join(str(operand.shape) for operand in operands)
+        return ValueError(
+            f"{primitive.name}: shapes {shapes} do not broadcast; from the right, sizes must be "
+            "equal, or one of them 1 or missing"
+        )
+    if "numpy boolean" in text:
+        return TypeError(
+            f"{primitive.name}: not for bool tensors, as in PyTorch; make whole numbers of them: "
+            "Tensor(x, dtype='int64')"
+        )
+    return error
+
+
+# ---- backward
+
+
+def depends_on_a_leaf(y):
+    if not hasattr(y, "_requires_grad"):
+        raise TypeError(f"backward: this is a {type(y).__name__}; it must be a Tensor")
+    if not y._requires_grad:
+        raise RuntimeError(
+            "backward: the tensor depends on nothing with requires_grad=True, or was computed "
+            "under no_grad"
+        )
+
+
+def has_seed(y, gradient):
+    if gradient is None and y.size != 1:
+        raise ValueError(
+            f"backward: the result has shape {y.shape}, not a single number; reduce it (for "
+            "instance .sum()) or pass its cotangent, gradient=…, of that shape"
+        )
+
+
+def is_cotangent_of(seed, y):
+    if seed.shape != y.shape or seed.dtype != y.dtype:
+        raise ValueError(
+            f"backward: gradient is {seed.dtype} of shape {seed.shape}, the result is {y.dtype} "
+            f"of shape {y.shape}; they must be the same"
+        )
+
+
+def are_leaves(inputs):
+    if not inputs or not all(hasattr(tensor, "_requires_grad") for tensor in inputs):
+        raise TypeError("backward: inputs must be a tensor, or one or more in a list")
+    if not all(tensor._requires_grad for tensor in inputs):
+        raise ValueError("backward: one of the inputs does not require a gradient")
+    if any(tensor._node is not None for tensor in inputs):
+        raise ValueError("backward: inputs must be leaves; for results on the way, call grad")
+
+
+def are_tensors(xs):
+    for x in xs:
+        if not hasattr(x, "_requires_grad"):
+            raise TypeError(f"grad: xs holds a {type(x).__name__}; each must be a Tensor")
+
+
+def all_found(gradients, xs):
+    for i, (g, x) in enumerate(zip(gradients, xs, strict=True)):
+        if g is None:
+            why = "y does not depend on it" if x._requires_grad else "it has no requires_grad"
+            raise RuntimeError(
+                f"grad: no gradient for xs[{i}], of shape {x.shape}: {why}; if that is meant, "
+                "pass allow_unused=True and get None for it"
+            )
+
+
+def is_current(node):
+    """Its pulls see the values that the operation saw: not freed, and not written since."""
+    name, time = node.primitive.name, node.time
+    if not node.results:
+        raise RuntimeError(
+            f"{name}: this part of the graph was freed by an earlier backward or grad; pass "
+            "retain_graph=True there, or compute the result again"
+        )
+    for i, operand in enumerate(node.operands):
+        if operand._written[0] > time:
+            _was_written(name, f"operand {i}", operand.shape)
+    for array, written in node.results:
+        if written[0] > time:
+            _was_written(name, "the result", array.shape)
+
+
+def _was_written(name, what, shape):
+    raise RuntimeError(
+        f"{name}: {what}, of shape {shape}, was written after the operation ran (by an optimiser's "
+        "step, by loading weights or by copy_); call backward before the write, or compute the "
+        "result again"
+    )
+
+
+def are_shares_of(together, node):
+    """What a pull for all operands together returned: one share for each."""
+    if together is None:
+        return
+    if not isinstance(together, (tuple, list)) or len(together) != len(node.operands):
+        raise TypeError(
+            f"{node.primitive.name}: the pull for all operands returned "
+            f"{type(together).__name__}; it must be a tuple of {len(node.operands)} cotangents, "
+            "one for each operand"
+        )
+
+
+def is_share_of(share, operand, primitive):
+    """A pull's answer, which may still have the axes along which its operand was broadcast."""
+    name = primitive.name
+    if not hasattr(share, "_array"):
+        raise TypeError(f"{name}: a pull returned {type(share).__name__}; it must be a Tensor")
+    one, other = share._array, operand._array
+    if one.shape == other.shape and one.dtype == other.dtype:
+        return
+    if share.dtype != operand.dtype:
+        raise TypeError(f"{name}: a pull returned {share.dtype} for an operand of {operand.dtype}")
+    extra = share.ndim - operand.ndim
+    padded = (1,) * extra + operand.shape
+    if extra < 0 or any(n not in (1, m) for n, m in zip(padded, share.shape, strict=True)):
+        raise ValueError(
+            f"{name}: a pull returned shape {share.shape} for an operand of shape "
+            f"{operand.shape}, which could not have been broadcast to it"
+        )
+
+

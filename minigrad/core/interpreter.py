@@ -1,0 +1,135 @@
+"""How operations are interpreted: one variable of each thread, and the blocks that set it.
+
+Every operation asks it (see `bind` in primitive.py) whether to be recorded for `backward`, whether
+kernels may accelerate it, and whom to tell that it ran.
+"""
+
+import contextvars
+import inspect
+import os
+import threading
+from functools import wraps
+
+import numpy as np
+
+
+class Interpreter:
+    """records: leave a Node on results. accelerates: use kernels. observer: None, or a function
+    (primitive, operands, static, results) that is called after each operation, and each time that a
+    `.grad` is set (with tensor.SetGrad for the primitive). quietly(f, *arguments): calls f, while
+    NumPy warns of nothing."""
+
+    __slots__ = ("records", "accelerates", "observer", "quietly")
+
+    def __init__(self):
+        self.records = True
+        self.accelerates = os.environ.get("MINIGRAD_BACKEND") != "numpy"
+        self.observer = None
+        # The result of log(0) says −∞; a warning would say it twice. In this context NumPy keeps
+        # silent, and entering it takes a twentieth of the time of `with np.errstate(…)`.
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        self.quietly = context.run
+
+
+class _Thread(threading.local):
+    def __init__(self):
+        self.interpreter = Interpreter()
+
+
+current = _Thread()  # current.interpreter is the calling thread's
+
+
+class setting:
+    """A block, or a decorator of functions and generators, in which the interpreter is set so.
+
+    One object serves for several blocks: one after another, nested, in several threads.
+    """
+
+    def __init__(self, **values):
+        self.values = values
+        self.outside = threading.local()  # what was in force outside each of its open blocks
+
+    def __enter__(self):
+        stack = vars(self.outside).setdefault("stack", [])
+        stack.append({name: getattr(current.interpreter, name) for name in self.values})
+        self._set(self.values)
+        return self
+
+    def __exit__(self, *_):
+        self._set(self.outside.stack.pop())
+
+    def _set(self, values):
+        for name, value in values.items():
+            setattr(current.interpreter, name, value)
+
+    def __call__(self, function):
+        if not callable(function) or inspect.isclass(function):
+            raise TypeError(
+                f"{type(self).__name__}: {function!r} is no function; write `with "
+                f"{type(self).__name__}():` or decorate a function"
+            )
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            name = type(self).__name__
+            raise TypeError(
+                f"@{name} on {function.__name__}: other tasks would run inside it too; write "
+                f"`with {name}():` around what does not wait"
+            )
+
+        @wraps(function)
+        def wrapped(*args, **kwargs):
+            with self:
+                return function(*args, **kwargs)
+
+        @wraps(function)
+        def generator(*args, **kwargs):
+            """What runs between two yields runs in the block; who receives them does not."""
+            steps, send, value = function(*args, **kwargs), "send", None
+            while True:
+                try:
+                    with self:
+                        result = getattr(steps, send)(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    send, value = "send", (yield result)
+                except GeneratorExit:
+                    with self:
+                        steps.close()
+                    raise
+                except BaseException as error:
+                    send, value = "throw", error
+
+        return generator if inspect.isgeneratorfunction(function) else wrapped
+
+
+class _Recording(setting):
+    records: bool
+
+    def __new__(cls, function=None):
+        block = super().__new__(cls)
+        block.__init__()  # type: ignore[misc]
+        return block if function is None else block(function)  # @no_grad, without parentheses
+
+    def __init__(self):
+        super().__init__(records=self.records)
+
+
+class no_grad(_Recording):
+    """Inside `with no_grad():` (or under the decorator `@no_grad()`) nothing is recorded.
+
+    >>> from minigrad import Tensor
+    >>> x = Tensor(2.0, requires_grad=True)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> x * x, y
+    (Tensor(4., from multiply), Tensor(4.))
+    """
+
+    records = False
+
+
+class enable_grad(_Recording):
+    """Inside the block, operations are recorded even if a block around it says `no_grad`."""
+
+    records = True

@@ -1,0 +1,230 @@
+"""Primitive: an operation as a value. bind: the one door that every computation goes through.
+
+    @primitive
+    def tanh(x):
+        \"\"\"y = tanh x.   VJP: x̄ = g (1 − y²)\"\"\"
+        return np.tanh(x)
+
+    tanh.pulls = (lambda g, y, x: g * (1 - y * y),)
+
+A forward is plain NumPy on arrays. It is what the operation means: a kernel may only be faster. A
+pull is written in tensor operations and captures nothing, so that it can be differentiated again,
+and a graph of operations can be printed, saved or run again.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import WRAPPER_ASSIGNMENTS
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.core import guards
+from minigrad.core.dtypes import operands_of_one_dtype
+from minigrad.core.graph import Node
+from minigrad.core.interpreter import current
+from minigrad.core.tensor import Tensor, clock, owned
+
+OPERATIONS: dict[str, Callable] = {}  # every operation by name: what the tests must cover
+
+
+class Kernel(NamedTuple):
+    """Compiled code that is faster than a primitive's forward.
+
+    results(*arrays, **static): the shapes and dtypes of what it writes, or None: it declines. It
+        looks at shapes, dtypes, layouts and static arguments, never at values.
+    run(*results, *arrays, **static): writes the results, into arrays that it is given.
+    """
+
+    dtypes: tuple[np.dtype, ...]
+    results: Callable
+    run: Callable
+
+
+class Primitive:
+    """An operation: a name, a forward on arrays, and for each operand a pull.
+
+    forward(*arrays, **static) -> an array, or a tuple of several results.
+    pulls: a tuple with a function (g, y, *operands, **static) -> cotangent for each operand, or
+        None for an operand whose gradient is 0. g is the cotangent of the result y; a pull may
+        leave g's broadcast axes as they are, for the engine sums over them.
+        Or one function for all operands together, which returns all cotangents, in a tuple.
+        Or (), if there is nothing to differentiate.
+        If there are several results, y is the list of them; so is g, with None where nothing
+        arrived, unless only one of them is differentiable.
+    """
+
+    kernel: Kernel | None = None
+    _pulls: Any = None
+
+    def __init__(
+        self, forward, pulls=None, keeps_integers=False, as_given=(), differentiable=1, writes=(),
+        check=None,
+    ):  # fmt: skip
+        for name in WRAPPER_ASSIGNMENTS:
+            setattr(self, name, getattr(forward, name))
+        self.__wrapped__ = forward  # for whoever asks for the signature
+        self.forward, self.name = forward, forward.__name__
+        self.keeps_integers, self.as_given = keeps_integers, as_given
+        self.differentiable, self.writes, self.check = differentiable, writes, check
+        self.count, self.static = _parameters(forward)
+        self.joined = None  # the operands, by number, that are given a common dtype; None: all
+        if as_given:
+            self.joined = [i for i in range(self.count or 1) if i not in as_given]
+        if pulls is not None:
+            self.pulls = pulls
+        self.defaults = {k: v for k, v in self.static.items() if v is not inspect.Parameter.empty}
+
+    @property
+    def pulls(self):
+        return self._pulls
+
+    @pulls.setter
+    def pulls(self, pulls):
+        guards.pulls_fit(self, pulls)
+        self._pulls = pulls if callable(pulls) else tuple(p for p in pulls if p is not ...)
+
+    def __repr__(self):
+        return f"<primitive {self.name}>"
+
+    def __call__(self, *values, **static):
+        if len(values) != self.count or static.keys() != self.static.keys():
+            values, static = self._arguments(values, static)
+        for name, value in static.items():
+            if isinstance(value, Tensor):
+                guards.has_no_gradient(self, name, value)
+        return bind(self, values, static)
+
+    def _arguments(self, values, static):
+        """Operands, and the static arguments by name, whichever way they were given."""
+        count = len(values) if self.count is None else self.count
+        by_position = dict(zip(self.static, values[count:]))  # noqa: B905
+        given = {**self.defaults, **by_position, **static}
+        if (
+            given.keys() != self.static.keys()
+            or by_position.keys() & static.keys()
+            or not count <= len(values) <= count + len(given)
+        ):
+            guards.takes_arguments(self, values, static)
+        return values[:count], given
+
+
+def primitive(forward=None, **settings) -> Any:
+    """Make a Primitive of its forward, a function of arrays. Give its `pulls` here, or set them.
+
+    Parameters before `/` are operands: tensors; numbers and arrays among them become constants, by
+    the policy of dtypes.py. Those after it are static, and given by position or by keyword. Without
+    a `/` all positional parameters are operands.
+
+    keeps_integers: the result of whole numbers is whole numbers; else they come as float32.
+    as_given: the operands, by number, that keep a dtype of their own, such as indices.
+    differentiable: how many of several results a cotangent can arrive at (None: all).
+    writes: the operands, by number, whose arrays forward writes into. It has no pulls then.
+    check: called with what forward gets, before it or a kernel runs; raises where shapes or static
+        arguments don't fit. Checks of values stand in the forward.
+    """
+    if forward is None:
+        return lambda forward: primitive(forward, **settings)
+    ours = forward.__module__.startswith("minigrad.") or settings.get("writes")
+    operation = Primitive(forward if ours else guards.only_reads(forward), **settings)
+    OPERATIONS.setdefault(operation.name, operation)
+    return operation
+
+
+def composite(function):
+    """Register a function of operations as an operation of its own: it needs no pull."""
+    OPERATIONS.setdefault(function.__name__, function)
+    return function
+
+
+def _parameters(forward):
+    """The number of operands (None: any), and the static parameters with their defaults."""
+    parameters = inspect.signature(forward).parameters
+    kinds = [p.kind for p in parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return None, {k: p.default for k, p in parameters.items() if p.kind == p.KEYWORD_ONLY}
+    count = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
+    count = count or kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return count, {name: p.default for name, p in list(parameters.items())[count:]}
+
+
+def bind(primitive, values, static):
+    """The door: interpret one operation. Its result, a Tensor, or a tuple of several.
+
+    Tensor's operators come here straight away, all other calls by Primitive.__call__.
+    """
+    interpreter = current.interpreter
+    operands, arrays = operands_of_one_dtype(primitive, values)
+    if primitive.check is not None:
+        primitive.check(*arrays, **static)
+    for i in primitive.writes:
+        guards.is_writable(primitive.name, operands[i])
+        operands[i]._written[0] = next(clock)
+    try:
+        if primitive.kernel is None and not static:  # nearly always, and cheaper so
+            found = interpreter.quietly(primitive.forward, *arrays)
+        else:
+            found = evaluate(primitive, arrays, static, interpreter.quietly)
+    except (ValueError, TypeError, RuntimeError) as error:
+        if "cannot enter context" not in str(error):
+            raise guards.explained(error, primitive, operands) from None
+        found = evaluate(primitive, arrays, static)  # inside another forward, and quiet already
+    several = found.__class__ is tuple
+    if primitive.writes:
+        results, several = [operands[i] for i in primitive.writes], False
+    elif several:
+        results = [_result(y, primitive, operands, arrays) for y in found]
+    else:
+        results = [_result(found, primitive, operands, arrays)]
+    if interpreter.records:
+        for operand in operands:
+            if operand._requires_grad:
+                _record(primitive, operands, static, results)
+                break
+    if interpreter.observer is not None:
+        interpreter.observer(primitive, operands, static, results)
+    return tuple(results) if several else results[0]
+
+
+def _plainly(function, *arguments, **static):
+    return function(*arguments, **static)
+
+
+def evaluate(primitive, arrays, static, quietly=_plainly):
+    """The results' arrays, by a kernel if there is one that takes these, else by the forward."""
+    kernel = primitive.kernel
+    if kernel and arrays[0].dtype in kernel.dtypes and current.interpreter.accelerates:
+        wanted = kernel.results(*arrays, **static)
+        if wanted is not None:
+            results = [np.empty(shape, dtype) for shape, dtype in wanted]
+            quietly(kernel.run, *results, *arrays, **static)
+            return results[0] if len(results) == 1 else tuple(results)
+    if static:
+        return quietly(primitive.forward, *arrays, **static)
+    return quietly(primitive.forward, *arrays)
+
+
+def _record(primitive, operands, static, results):
+    """Leave a node on the differentiable results. An operation without pulls has none."""
+    if primitive._pulls == ():
+        return
+    guards.have_pulls(primitive)
+    node = Node(primitive, operands, static, results)
+    for i, y in enumerate(results[: primitive.differentiable]):
+        y._requires_grad, y._node, y._index = True, node, i
+
+
+def _result(y, primitive, operands, arrays):
+    """As a tensor. A view shares the time of its last write with what it shows."""
+    if y.__class__ is np.ndarray and y.base is None:
+        for array in arrays:
+            if y is array:
+                break
+        else:
+            return owned(y)  # fresh: nearly always
+    y = np.asarray(y)
+    guards.is_array_of_numbers(y, primitive)
+    for operand in operands:
+        if np.may_share_memory(y, operand._array):
+            return owned(y, operand._written)
+    return owned(y)

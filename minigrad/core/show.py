@@ -1,0 +1,136 @@
+"""A graph as a program that one can read: a line for each operation, in the order they ran."""
+
+import linecache
+import os
+import sys
+
+import numpy as np
+
+from minigrad.core.graph import order
+from minigrad.core.interpreter import setting
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class Graph:
+    """The nodes that some results depend on, in the order they ran; printed, a program.
+
+    Leaves are called x0, x1, …, results v1, v2, …; a constant of one number stands for itself,
+    larger ones are called c0, c1, …
+    """
+
+    def __init__(self, *results):
+        found = {node for y in results for node in order(y)}
+        self.nodes = sorted(found, key=lambda node: node.time)
+        self.names = {}  # of leaves by identity, of results by node and number
+        self.count = {"x": 0, "c": 0, "v": 1}  # of names that begin so
+        self.lines = []
+        for leaf in (y for y in results if y.is_leaf):
+            self._operand(leaf)
+        for node in self.nodes:
+            self.lines.append(self._line(node))
+
+    def __str__(self):
+        width = max((len(line) for line, note in self.lines if note), default=0)
+        return "\n".join(f"{a:{width}}  # {note}" if note else a for a, note in self.lines)
+
+    __repr__ = __str__
+
+    def _line(self, node):
+        operands = [self._operand(operand) for operand in node.operands]
+        defaults = node.primitive.defaults
+        static = [
+            f"{name}={_short(value)}"
+            for name, value in node.static.items()
+            if name not in defaults or value is not defaults[name]
+        ]
+        names = []
+        for i in range(len(node.results)):
+            names.append(self._name((node, i), "v"))
+        kinds = ", ".join(kind(array) for array, _ in node.results)
+        call = f"{node.primitive.name}({', '.join(operands + static)})"
+        return f"{', '.join(names)} : {kinds} = {call}", node.line
+
+    def _operand(self, tensor):
+        if tensor._node is not None:
+            return self.names[tensor._node, tensor._index]
+        if tensor.size == 1 and not tensor.requires_grad:
+            return f"{tensor.item():.6g}"
+        if id(tensor) not in self.names:
+            letter, what = ("x", "leaf") if tensor.requires_grad else ("c", "constant")
+            name = self._name(id(tensor), letter)
+            self.lines.append((f"{name} : {kind(tensor._array)} = {what}", None))
+        return self.names[id(tensor)]
+
+    def _name(self, key, letter):
+        self.names[key] = f"{letter}{self.count[letter]}"
+        self.count[letter] += 1
+        return self.names[key]
+
+
+def graph(*results) -> Graph:
+    """The graph behind the results: print it.
+
+    >>> from minigrad import Tensor, grad, graph, trace
+    >>> x = Tensor([3.0, 4.0], requires_grad=True)
+    >>> y = (x * x + x).sum()
+    >>> print(graph(y))
+    x0 : f32[2] = leaf
+    v1 : f32[2] = multiply(x0, x0)
+    v2 : f32[2] = add(v1, x0)
+    v3 : f32[] = sum(v2)
+
+    Of gradients that were taken with create_graph=True the pulls' operations are shown, too:
+
+    >>> (g,) = grad(y, x, create_graph=True)
+    >>> print(graph(g))
+    c0 : f32[2] = constant
+    x0 : f32[2] = leaf
+    v1 : f32[2] = multiply(c0, x0)
+    v2 : f32[2] = add(c0, v1)
+    v3 : f32[2] = multiply(c0, x0)
+    v4 : f32[2] = add(v2, v3)
+
+    What ran inside `trace()` names the line of the code that asked for it:
+
+    >>> with trace():
+    ...     z = x * 2
+    ...     z = z.exp()
+    >>> print(graph(z))  # doctest: +ELLIPSIS
+    x0 : f32[2] = leaf
+    v1 : f32[2] = multiply(x0, 2)  # <doctest ...>:2  z = x * 2
+    v2 : f32[2] = exp(v1)          # <doctest ...>:3  z = z.exp()
+    """
+    return Graph(*results)
+
+
+class trace(setting):
+    """Inside `with trace():` each operation notes the line of the code that asked for it."""
+
+    def __init__(self):
+        super().__init__(observer=_note_line)
+
+
+def _note_line(primitive, operands, static, results):
+    node = getattr(results[0], "_node", None)
+    if node is not None and node.line is None:
+        frame = sys._getframe()
+        while frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
+            frame = frame.f_back
+        file, number = frame.f_code.co_filename, frame.f_lineno
+        line = linecache.getline(file, number, frame.f_globals).strip()
+        node.line = f"{os.path.basename(file)}:{number}  {line}"
+
+
+def kind(array) -> str:
+    """f32[100,300]: the dtype and the shape."""
+    dtype = {"f": "f", "c": "c", "i": "i", "u": "u", "b": "bool"}[array.dtype.kind]
+    bits = "" if dtype == "bool" else 8 * array.dtype.itemsize
+    return f"{dtype}{bits}[{','.join(map(str, array.shape))}]"
+
+
+def _short(value):
+    """A static argument in few words."""
+    if isinstance(value, np.ndarray):
+        return kind(value)
+    return repr(value)

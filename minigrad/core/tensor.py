@@ -1,0 +1,234 @@
+"""Tensor: an array, and, if a gradient is wanted, how it came about.
+
+The operators and methods (x + y, x.sum(), …) are operations; ops/methods.py hangs them on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.core import guards
+from minigrad.core.interpreter import current
+
+clock = itertools.count(1)  # ticks at each recorded operation and each write: which came later?
+
+
+class SetGrad:
+    """What an observer is told, in place of a primitive, when a leaf's `.grad` is set or cleared:
+    an effect that whoever writes down a training step has to write down, too."""
+
+    name, writes = "set_grad", ()  # it writes into no operand's array
+
+
+class Tensor:
+    """An n-dimensional array of one dtype that remembers the operations it went through.
+
+    Tensor(data) copies data, so that no later change to data can make a recorded value stale;
+    views and detach() share memory with a tensor, and with the count of its writes. Python floats
+    become float32; arrays keep their dtype; dtype converts.
+
+    requires_grad: compute gradients with respect to this tensor (floating dtypes only).
+    grad: after `backward`, ∂L/∂self, a Tensor of the same shape and dtype; None before.
+
+    Raises TypeError for data that is not numeric, or an integer tensor that requires a gradient.
+    """
+
+    __slots__ = ("_array", "_requires_grad", "_grad", "_node", "_index", "_written", "__weakref__")
+
+    # NumPy then leaves `array * tensor` to the Tensor, instead of making an array of objects.
+    __array_ufunc__ = None
+
+    _array: np.ndarray  # core's own: never handed out writable
+    _requires_grad: bool
+    _grad: Tensor | None
+    _node: Any  # the Node of the operation that computed it; None for a leaf
+    _index: int  # which of the operation's results it is; unset for a leaf
+    _written: list[int]  # when it was last written; one list for all views of one array
+
+    def __init__(self, data, requires_grad=False, dtype=None):
+        try:
+            data = data._array if isinstance(data, Tensor) else data
+            if dtype is not None:
+                guards.holds_numbers(data)
+                guards.keeps_imaginary_part(data, dtype)
+            array = np.array(data, dtype=dtype, order="C")
+        except (ValueError, TypeError, OverflowError) as error:
+            raise TypeError(f"Tensor: this is no array of numbers: {error}") from None
+        if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+            array = array.astype(np.float32)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        guards.has_numeric_dtype(array)
+        self._array, self._grad, self._node, self._written = array, None, None, [0]
+        self.requires_grad = requires_grad
+
+    # ---- what it is
+
+    @property
+    def data(self) -> np.ndarray:
+        """A read-only view of the values. To write, use `copy_`."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def numpy(self) -> np.ndarray:
+        """The same as `data`."""
+        return self.data
+
+    def __array__(self, dtype=None, copy=None):
+        guards.loses_no_gradient(self)
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._array.ndim
+
+    @property
+    def size(self) -> int:
+        return self._array.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._array.dtype
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool):
+        guards.is_leaf_for_requires_grad(self)
+        if value:
+            guards.can_require_grad(self)
+            if not self._array.flags.carray:  # a view, and kernels write contiguous memory
+                # From now on it is no view. Graphs that took it for one are out of date.
+                self._array, self._written = np.array(self._array, order="C"), [next(clock)]
+        self._requires_grad = bool(value)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """∂L/∂self, as `backward` left it."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None):
+        if value is not None:
+            guards.is_gradient_of(value, self)
+        self._grad = value
+        if current.interpreter.observer is not None:
+            current.interpreter.observer(SetGrad, (self,), {}, (value,))
+
+    @property
+    def is_leaf(self) -> bool:
+        """True unless a recorded operation computed it."""
+        return self._node is None
+
+    def detach(self) -> Tensor:
+        """The same values (not a copy), as a leaf without requires_grad."""
+        return owned(self._array, self._written)
+
+    def __reduce_ex__(self, protocol):
+        """Copies, deep copies and pickles are for leaves: a graph would keep its old operands."""
+        guards.is_leaf_for_copies(self)
+        return super().__reduce_ex__(protocol)
+
+    # ---- as a number, a sequence, a text
+
+    def item(self) -> float:
+        """The value of a tensor that holds a single number."""
+        guards.holds_one_number(self, "item")
+        return self._array.item()
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("a 0-dimensional tensor has no length")
+        return len(self._array)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        if self.size != 1:
+            raise ValueError(f"the truth of {self.size} numbers is not one; use .numpy().all()")
+        return bool(self.item())
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"a {self.dtype} tensor is no index; int(x) makes a whole number of it")
+        return int(self.item())
+
+    def __format__(self, spec):
+        if self.ndim and not spec:
+            return str(self)
+        if self.size != 1:
+            raise TypeError(
+                f"format: {spec!r} is for one number, and shape {self.shape} holds {self.size}; "
+                "format .numpy() or an element"
+            )
+        return format(self.item(), spec)
+
+    def __repr__(self):
+        values = np.array2string(self._array, separator=", ", threshold=20, prefix="Tensor(")
+        dtype = "" if self.dtype == np.float32 else f", dtype={self.dtype}"
+        origin = f", from {self._node.primitive.name}" if self._node else ""
+        flag = ", requires_grad=True" if self._requires_grad and not self._node else ""
+        return f"Tensor({values}{dtype}{origin}{flag})"
+
+    __hash__ = object.__hash__  # by identity, although == compares elements
+
+    if TYPE_CHECKING:  # hung on by ops/methods.py
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index) -> Tensor: ...
+        def __setitem__(self, index, value) -> None: ...
+        def __add__(self, other) -> Tensor: ...
+        def __radd__(self, other) -> Tensor: ...
+        def __sub__(self, other) -> Tensor: ...
+        def __rsub__(self, other) -> Tensor: ...
+        def __mul__(self, other) -> Tensor: ...
+        def __rmul__(self, other) -> Tensor: ...
+        def __truediv__(self, other) -> Tensor: ...
+        def __rtruediv__(self, other) -> Tensor: ...
+        def __pow__(self, other) -> Tensor: ...
+        def __rpow__(self, other) -> Tensor: ...
+        def __matmul__(self, other) -> Tensor: ...
+        def __rmatmul__(self, other) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __lt__(self, other) -> Tensor: ...
+        def __le__(self, other) -> Tensor: ...
+        def __gt__(self, other) -> Tensor: ...
+        def __ge__(self, other) -> Tensor: ...
+
+
+def owned(array, written=None) -> Tensor:
+    """A tensor around an array that is not copied: one just made, or one that is shared."""
+    tensor = _new(Tensor)
+    tensor._array = array
+    tensor._requires_grad = False
+    tensor._grad = tensor._node = None
+    tensor._written = written or [0]
+    return tensor
+
+
+_new = Tensor.__new__
+
+
+def replace(tensor, array) -> None:
+    """Give a leaf another array, of another dtype, and count that as a write."""
+    guards.is_writable("replace", tensor)
+    tensor._array, tensor._grad = array, None
+    tensor._written[0] = next(clock)

@@ -1,0 +1,15 @@
+"""Broadcasting repeats an operand along axes; its cotangent is the sum over the repeats."""
+
+from minigrad.core import guards
+
+
+def unbroadcast(share, operand, primitive):
+    """What a pull of the primitive made of a cotangent, summed down to the operand's shape."""
+    guards.is_share_of(share, operand, primitive)
+    shape, wanted = share._array.shape, operand._array.shape
+    if shape == wanted:
+        return share
+    extra = len(shape) - len(wanted)
+    padded = (1,) * extra + wanted
+    axes = tuple([i for i, n in enumerate(shape) if n != padded[i] or i < extra])
+    return share.sum(axes, keepdims=True).reshape(wanted)

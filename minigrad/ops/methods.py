@@ -1,0 +1,158 @@
+"""The operators and methods of Tensor: operations under other names, hung on it here.
+
+So core knows no operation, and operations know Tensor. minigrad.ops documents each.
+"""
+
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from minigrad.core import backward, guards
+from minigrad.core.interpreter import current, setting
+from minigrad.core.primitive import bind
+from minigrad.core.tensor import Tensor
+from minigrad.ops import activations, arithmetic, choices, products, reductions, shapes, updates
+
+
+def _unpacked(arguments):
+    """f((2, 3)) means f(2, 3)."""
+    return arguments if not arguments or isinstance(arguments[0], int) else _first(arguments)
+
+
+def _first(arguments):
+    return tuple(arguments[0]) if np.ndim(arguments[0]) == 1 else arguments
+
+
+def _writes_in_place(symbol, x, other):
+    recorded = x.requires_grad or getattr(other, "requires_grad", False)
+    guards.needs_no_record(symbol, x, current.interpreter.records and recorded)
+
+
+def _in_place(symbol, operation):
+    def method(self, other):
+        _writes_in_place(symbol, self, other)
+        with setting(records=False):
+            y = operation(self, other)
+        guards.keeps_dtype(symbol, y, self)
+        return updates.copy_(self, y)
+
+    return method
+
+
+def _compare(relation):
+    def method(self, other):
+        """With numbers, arrays and tensors. A number is taken in a floating tensor's dtype:
+        Tensor([0.1]) == 0.1 although float32 rounds it. What is no number is left to Python."""
+        if not isinstance(other, Tensor):
+            array = np.asarray(other)
+            if array.dtype.kind not in "biufc":
+                return NotImplemented
+            takes = self.dtype.kind in "fc" and array.ndim == 0 and array.dtype.kind != "c"
+            other = Tensor(array, dtype=self.dtype if takes else None)
+        return relation(self, other)
+
+    return method
+
+
+class Methods:
+    ndim: int  # of the Tensor that these are hung on
+
+    # ---- operators: straight through the door, for they are the most frequent
+
+    def __add__(self, other): return bind(arithmetic.add, (self, other), {})
+    def __radd__(self, other): return bind(arithmetic.add, (other, self), {})
+    def __sub__(self, other): return bind(arithmetic.subtract, (self, other), {})
+    def __rsub__(self, other): return bind(arithmetic.subtract, (other, self), {})
+    def __mul__(self, other): return bind(arithmetic.multiply, (self, other), {})
+    def __rmul__(self, other): return bind(arithmetic.multiply, (other, self), {})
+    def __truediv__(self, other): return bind(arithmetic.divide, (self, other), {})
+    def __rtruediv__(self, other): return bind(arithmetic.divide, (other, self), {})
+    def __pow__(self, other): return bind(arithmetic.power, (self, other), {})
+    def __rpow__(self, other): return bind(arithmetic.power, (other, self), {})
+    def __matmul__(self, other): return products.matmul(self, other)
+    def __rmatmul__(self, other): return products.matmul(other, self)
+    def __neg__(self): return arithmetic.negative(self)
+    def __abs__(self): return choices.abs(self)
+    def __getitem__(self, index): return shapes.getitem(self, index)
+
+    # ---- comparisons, elementwise; tensors hash by identity all the same
+
+    __eq__ = _compare(choices.eq)
+    __ne__ = _compare(choices.ne)
+    __lt__ = _compare(choices.lt)
+    __le__ = _compare(choices.le)
+    __gt__ = _compare(choices.gt)
+    __ge__ = _compare(choices.ge)
+
+    # ---- writes
+
+    __iadd__ = _in_place("+=", arithmetic.add)
+    __isub__ = _in_place("-=", arithmetic.subtract)
+    __imul__ = _in_place("*=", arithmetic.multiply)
+    __itruediv__ = _in_place("/=", arithmetic.divide)
+    __ipow__ = _in_place("**=", arithmetic.power)
+    __imatmul__ = _in_place("@=", products.matmul)
+
+    def __setitem__(self, index, value):
+        _writes_in_place("x[index] = …", self, value)
+        updates.setitem_(self, value, index)
+
+    def copy_(self, values) -> Tensor:
+        """Write values of the same shape into this leaf, converted to its dtype, and count it.
+
+        backward then refuses to use what was computed from the old values. Raises RuntimeError for
+        a tensor that was computed, ValueError for another shape, TypeError for what no conversion
+        to the dtype is for; nothing is written then.
+        """
+        return updates.copy_(self, values)
+
+    # ---- methods
+
+    def backward(
+        self, gradient=None, retain_graph=None, create_graph=False, inputs=None
+    ) -> None:
+        """See `minigrad.backward`."""
+        tensor: Any = self
+        backward.backward(tensor, gradient, retain_graph, create_graph, inputs)
+
+    def exp(self): return arithmetic.exp(self)
+    def log(self): return arithmetic.log(self)
+    def sqrt(self): return arithmetic.sqrt(self)
+    def abs(self): return choices.abs(self)
+    def clip(self, min=None, max=None): return choices.clip(self, min, max)
+    def sigmoid(self): return activations.sigmoid(self)
+    def tanh(self): return activations.tanh(self)
+    def relu(self): return activations.relu(self)
+    def sum(self, axis=None, keepdims=False):
+        return bind(reductions.sum, (self,), {"axis": axis, "keepdims": keepdims})
+
+    def mean(self, axis=None, keepdims=False): return reductions.mean(self, axis, keepdims)
+    def max(self, axis=None, keepdims=False): return reductions.max(self, axis, keepdims)
+    def amax(self, axis=None, keepdims=False): return reductions.amax(self, axis, keepdims)
+    def logsumexp(self, axis, keepdims=False): return reductions.logsumexp(self, axis, keepdims)
+    def log_softmax(self, axis): return reductions.log_softmax(self, axis)
+    def matmul(self, other): return products.matmul(self, other)
+    def broadcast_to(self, shape): return shapes.broadcast_to(self, shape)
+    def reshape(self, *shape): return shapes.reshape(self, shape=_unpacked(shape))
+    def transpose(self, dim0, dim1): return shapes.transpose(self, dim0, dim1)
+    def permute(self, *dims): return shapes.permute(self, _unpacked(dims))
+    def to(self, dtype): return arithmetic.to(self, dtype)
+    def float(self): return arithmetic.to(self, np.float32)
+    def double(self): return arithmetic.to(self, np.float64)
+
+    @property
+    def T(self) -> Tensor:
+        """All axes reversed."""
+        return shapes.permute(self, dims=tuple(range(self.ndim)[::-1]))
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged: the transpose of each matrix in a batch."""
+        n = self.ndim
+        return shapes.permute(self, dims=(*range(n - 2), n - 1, n - 2))
+
+
+for _name, _member in vars(Methods).items():
+    if isinstance(_member, (FunctionType, property)):
+        setattr(Tensor, _name, _member)

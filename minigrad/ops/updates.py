@@ -1,0 +1,95 @@
+"""Operations that write: what an optimiser, BatchNorm's averages and copy_ do to a leaf.
+
+The door counts the write, so that `backward` refuses to use what has been overwritten since.
+"""
+
+import numpy as np
+
+from minigrad.core.primitive import primitive
+from minigrad.ops.shapes import _filled, _separated
+
+
+def _same_shape(x, values):
+    if values.shape != x.shape:
+        raise ValueError(f"copy_: shape {values.shape} into a tensor of shape {x.shape}")
+    if values.dtype.kind not in ("biufc" if x.dtype.kind == "c" else "biuf"):
+        raise TypeError(f"copy_: {values.dtype} values into a tensor of {x.dtype}")
+
+
+@primitive(writes=(0,), as_given=(0, 1), check=_same_shape)
+def copy_(x, values, /):
+    """x ← values, of the same shape, converted to x's dtype."""
+    x[...] = _held(values, x)
+
+
+def setitem_(x, value, index):
+    """x[index] ← value, with all of NumPy's indexing."""
+    index, arrays = _separated(index)
+    _setitem_(x, value, *arrays, index=index)
+
+
+@primitive(writes=(0,), as_given=range(2**31))
+def _setitem_(x, value, /, *arrays, index):
+    """x[index] ← value, the arrays in the index being operands."""
+    x[_filled(index, arrays)] = _held(value, x)
+
+
+def _held(values, x):
+    """The values, or ValueError if they are whole numbers that x's dtype can't hold."""
+    if x.dtype.kind in "iu" and values.dtype.kind in "iu" and values.size:
+        limits, least, most = np.iinfo(x.dtype), values.min(), values.max()
+        if least < limits.min or most > limits.max:
+            raise ValueError(f"values from {least} to {most} into a tensor of {x.dtype}")
+    return values
+
+
+@primitive(writes=(0,), as_given=(0,))
+def add_one_(count, /):
+    """count ← count + 1"""
+    count += 1
+
+
+def _fit(*arrays, **static):
+    """Kernels go by the first array's size and dtype alone."""
+    x = arrays[0]
+    if any(array.shape != x.shape or array.dtype != x.dtype for array in arrays):
+        kinds = ", ".join(f"{array.dtype} of shape {array.shape}" for array in arrays)
+        raise ValueError(f"an update's arrays must be of one shape and dtype, and are {kinds}")
+
+
+@primitive(writes=(0,), check=_fit)
+def average_(running, batch, /, momentum, correction=1.0):
+    """running ← (1 − m) running + m · correction · batch, with m = momentum."""
+    running[...] = (1 - momentum) * running + momentum * (batch * correction)
+
+
+@primitive(writes=(0, 1), as_given=(3,), check=lambda p, b, g, lr, momentum: _fit(p, b, g))
+def sgd_(p, buffer, g, lr, /, momentum):
+    """b ← momentum · b + g,  p ← p − lr · b: p, b, g of one shape, lr ()"""
+    buffer *= momentum
+    buffer += g
+    p -= lr.item() * buffer
+
+
+def _adam_shapes(p, m, v, step, g, lr, **static):
+    _fit(p, m, v, g)
+
+
+@primitive(writes=(0, 1, 2, 3), as_given=(3, 5), check=_adam_shapes)
+def adam_(p, m, v, step, g, lr, /, beta1, beta2, eps):
+    """One step of Adam: Kingma & Ba 2015, algorithm 1. p, m, v, g of one shape; step and lr ().
+
+    t ← t + 1,  m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  p ← p − lr · m̂ / (√v̂ + ε), with
+    m̂ = m/(1−β₁ᵗ) and v̂ = v/(1−β₂ᵗ). ε stands outside the root and after the bias correction, as
+    in PyTorch.
+    """
+    step += 1
+    t, rate = int(step), lr.item()
+    m += (1 - beta1) * (g - m)
+    v *= beta2
+    v += (1 - beta2) * g * g
+    p -= rate / (1 - beta1**t) * m / (np.sqrt(v) / np.sqrt(1 - beta2**t) + eps)
+
+
+for _update in (copy_, _setitem_, add_one_, average_, sgd_, adam_):
+    _update.pulls = ()
