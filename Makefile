@@ -32,6 +32,7 @@ test-kills: $(VENV)/.installed-for-tests  ## kill and resume a training run 200 
 bench: $(VENV)/.installed-for-tests  ## time a training step of each model beside PyTorch
 	$(BIN)/python -m benchmarks.vae_step $(ARGS)
 	$(BIN)/python -m benchmarks.gan_step $(ARGS)
+	$(BIN)/python -m benchmarks.engine
 
 figures: $(VENV)/.installed  ## draw the figures of docs/vanishing_gradient.md (3 minutes)
 	$(BIN)/python -m docs.vanishing_gradient $(ARGS)
