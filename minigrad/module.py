@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from minigrad.checks import fitted
+from minigrad.core.guards import is_writable
 from minigrad.core.tensor import Tensor, replace
 
 
@@ -27,6 +28,17 @@ class Module:
     """
 
     training = True
+
+    def __setattr__(self, name, value):
+        """Raises TypeError where a parameter or a buffer would no longer be one."""
+        kind = type(vars(self).get(name))
+        if value is not None and issubclass(kind, Tensor) and not isinstance(value, kind):
+            raise TypeError(
+                f"{type(self).__name__}: {name} is a {kind.__name__}, and would be replaced by a "
+                f"{type(value).__name__}; assign a {kind.__name__}, or write into it: "
+                f"{name}.copy_(values)"
+            )
+        super().__setattr__(name, value)
 
     def __call__(self, *inputs, **settings):
         return self.forward(*inputs, **settings)
@@ -134,6 +146,8 @@ class Module:
         """
         own = dict(self.named_tensors())
         arrays = fitted(own, state, type(self).__name__)
+        for name, tensor in own.items():
+            is_writable(f"load_state_dict: {name}", tensor)
         for name, tensor in own.items():
             tensor.copy_(arrays[name])
 

@@ -26,6 +26,11 @@ def _uniform(shape, fan_in):
     return Parameter(random.uniform(shape, -bound, bound))
 
 
+def _tensor(x):
+    """A list, a number or an array as a tensor, for layers that look at x's shape."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
 class Linear(Module):
     """y = x wᵀ + b      x (..., in_features) -> y (..., out_features)
 
@@ -46,6 +51,7 @@ class Linear(Module):
         return f"{sizes}, bias={self.bias is not None}"
 
     def forward(self, x):
+        x = _tensor(x)
         if self.bias is None:
             return x @ self.weight.mT
         if x.ndim == 2:
@@ -148,6 +154,7 @@ class _BatchNorm(Module):
         return f"{settings}, affine=True, bias=True, track_running_stats=True"
 
     def forward(self, x):
+        x = _tensor(x)
         if x.ndim not in self.axes or x.shape[1] != self.weight.size:
             raise ValueError(
                 f"{type(self).__name__}: x has shape {x.shape}; it must have {self.weight.size} "
@@ -219,6 +226,7 @@ class Flatten(Module):
         return "start_dim=1, end_dim=-1"
 
     def forward(self, x):
+        x = _tensor(x)
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
@@ -238,6 +246,7 @@ class Unflatten(Module):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
     def forward(self, x):
+        x = _tensor(x)
         sizes = self.unflattened_size
         if -x.ndim <= self.dim < x.ndim:
             dim = self.dim % x.ndim
@@ -264,6 +273,7 @@ class Dropout(Module):
         return f"p={self.p}, inplace=False"
 
     def forward(self, x):
+        x = _tensor(x)
         if not self.training:
             return x
         dtype = x.dtype if x.dtype.kind == "f" else np.float32

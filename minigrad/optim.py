@@ -92,12 +92,17 @@ class Optimizer:
 
         Raises ValueError, and updates none, if a gradient or state does not fit its parameter.
         """
+        self._check_settings()
         active = [(i, p) for i, p in enumerate(self.params) if p.grad is not None]
         for i, p in active:
             self._check(i, p)
         lr = Tensor(np.array(self.lr, np.float64))
         for i, p in active:
             self._update(i, p, lr)
+
+    def _check_settings(self):
+        """Schedules change settings between steps: what they set is checked again."""
+        real(type(self).__name__, "lr", self.lr, 0)
 
     def _check(self, i, p):
         for slot in self.slots:
@@ -106,6 +111,11 @@ class Optimizer:
             wanted = _COUNT if slot in self.counters else p
             if not fits(tensor, wanted, written=True):
                 self._refuse(slot, i, tensor, wanted)
+            if slot in self.counters and tensors[i].item() < 0:
+                raise ValueError(
+                    f"{type(self).__name__}: {slot} of parameter {i} is {tensors[i].item()}; a "
+                    "count of steps is not negative"
+                )
         if not fits(p.grad, p, written=False):  # p may have changed its dtype since
             self._refuse("grad", i, p.grad, p)
 
@@ -130,6 +140,10 @@ class SGD(Optimizer):
         self.momentum = real("SGD", "momentum", momentum, 0)
         self.buffers = self._zeros()
 
+    def _check_settings(self):
+        super()._check_settings()
+        real("SGD", "momentum", self.momentum, 0)
+
     def _update(self, i, p, lr):
         sgd_(p, self.buffers[i], p.grad, lr, momentum=self.momentum)
 
@@ -145,14 +159,20 @@ class Adam(Optimizer):
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
         super().__init__(params, lr)
+        self.betas, self.eps = betas, eps
+        self._check_settings()
+        self.means, self.squares = self._zeros(), self._zeros()
+        self.steps = [Tensor(_COUNT) for _ in self.params]
+
+    def _check_settings(self):
+        super()._check_settings()
+        betas = self.betas
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ValueError(f"Adam: betas = {betas!r}; it must be a pair, such as (0.9, 0.999)")
         for beta in betas:
             if real("Adam", f"betas = {betas!r}: one", beta, 0, 1) == 1:
                 raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
-        self.betas, self.eps = tuple(betas), real("Adam", "eps", eps, 0)
-        self.means, self.squares = self._zeros(), self._zeros()
-        self.steps = [Tensor(_COUNT) for _ in self.params]
+        real("Adam", "eps", self.eps, 0)
 
     def _update(self, i, p, lr):
         m, v, step = self.means[i], self.squares[i], self.steps[i]

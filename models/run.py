@@ -15,6 +15,7 @@ from minigrad import console
 from minigrad.checkpoint import CheckpointError, load, replacing, save
 from minigrad.console import say, warn
 from minigrad.data import DataError
+from minigrad.paths import expand
 from models.folder import Abort, Lock, earlier_run, remove_torn, set_aside
 
 try:
@@ -62,9 +63,9 @@ def folder_path(text):
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder")
     try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error}; give the whole path") from None
+        return expand(text)
+    except FileNotFoundError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @contextmanager

@@ -248,6 +248,27 @@ def test_a_number_is_compared_in_the_tensors_dtype():
     assert (Tensor(np.uint8([1, 200])) < 300).numpy().tolist() == [True, True]
 
 
+def test_functions_that_compare_take_numbers_as_the_operators_do():
+    for dtype in (np.float32, np.float64):
+        x = Tensor(np.array([0.1, 0.2], dtype))
+        assert mg.eq(x, 0.1).numpy().tolist() == [True, False]
+        assert mg.ge(0.1, x).numpy().tolist() == [True, False]
+
+
+def test_a_list_of_what_has_a_dtype_keeps_it():
+    assert Tensor([np.float64(0.1)]).dtype == Tensor([[np.float64(0.1)] * 2]).dtype == np.float64
+    t = Tensor(np.array([0.1]))
+    assert Tensor([t[0], t[0]]).dtype == np.float64
+    assert Tensor([0.1]).dtype == Tensor([[0.1], [1]]).dtype == np.float32
+
+
+def test_a_condition_is_bool():
+    with pytest.raises(TypeError, match="where: the condition is float32.*x != 0"):
+        mg.where(Tensor([np.nan, 0.0]), 1, 0)
+    with pytest.raises(TypeError, match="linear: not for bool"):
+        mg.linear(np.ones((1, 2), bool), np.ones((1, 2), bool), np.ones(1, bool))
+
+
 def test_what_is_no_number_is_unequal_and_not_ordered():
     x = Tensor([1.0, 2.0])
     assert (x == None) is False and (x != None) is True and (x == "x") is False  # noqa: E711

@@ -293,3 +293,33 @@ def test_double_converts_all_or_nothing(monkeypatch):
     with pytest.raises(MemoryError):
         module.double()
     assert module.weight.dtype == module.bias.dtype == np.float32
+
+
+def test_a_parameter_stays_one():
+    """Whatever replaced it would silently no longer be trained, or saved."""
+    layer, norm = nn.Linear(2, 1), nn.BatchNorm1d(2)
+    for value in (Tensor([[1.0, 2.0]]), np.ones((1, 2)), "w"):
+        with pytest.raises(TypeError, match="weight is a Parameter.*copy_"):
+            layer.weight = value
+    with pytest.raises(TypeError, match="running_var is a Tensor"):
+        norm.running_var = np.ones(2)
+    layer.weight = nn.Parameter([[1.0, 2.0]])
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+
+
+def test_a_state_is_not_written_in_part_where_a_buffer_can_not_be_written():
+    class Model(nn.Module):
+        def __init__(self):
+            self.w = nn.Parameter([1.0])
+            self.b = Tensor(1.0).broadcast_to((3,))
+
+    model = Model()
+    with pytest.raises(RuntimeError, match="load_state_dict: b"):
+        model.load_state_dict({name: 9 + 0 * array for name, array in model.state_dict().items()})
+    assert model.w.item() == 1
+
+
+def test_layers_take_lists():
+    for layer in (nn.Linear(2, 3), nn.BatchNorm1d(2), nn.Flatten(), nn.Dropout(0.5)):
+        assert layer([[1.0, 2.0], [3.0, 4.0]]).shape[0] == 2

@@ -151,6 +151,31 @@ def test_a_zero_cotangent_keeps_its_own_derivative():
     assert first.item() == 0 and second.item() == 2
 
 
+@pytest.mark.parametrize("size", [1e3, 1e5, 1e7, 1e38])
+@both_dtypes
+def test_cross_entropy_of_large_equal_logits_is_log_2(dtype, size):
+    """Without the shift, x − log Σ eˣ has no digit of log 2 left."""
+    for sign in (1, -1):
+        x = np.array([[sign * size, sign * size]], dtype)
+        value, slope = value_and_slope(lambda x: mg.cross_entropy(x, [0]), x, dtype)
+        np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+        np.testing.assert_allclose(slope, [[-0.5, 0.5]], rtol=1e-6)
+
+
+def test_slopes_of_a_power_whose_exponent_is_0():
+    for x in (1e-40, 1e-300, 1e300):
+        assert value_and_slope(lambda x: x**0, x)[1] == 0
+    assert value_and_slope(lambda x: x**0, 1e-40, np.float32)[1] == 0
+
+
+@both_backends
+def test_leaky_relu_of_slope_0_keeps_nan(backend):
+    x = np.array([np.nan, -1.0, 2.0])
+    with kernels.backend(backend):
+        y = mg.leaky_relu(Tensor(x), 0.0).numpy()
+    assert np.isnan(y[0]) and y[1:].tolist() == [0, 2]
+
+
 # ---- overflow
 
 

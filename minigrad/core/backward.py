@@ -8,7 +8,7 @@ import numpy as np
 from minigrad.core import guards
 from minigrad.core.graph import pull_back
 from minigrad.core.interpreter import setting
-from minigrad.core.primitive import primitive
+from minigrad.core.primitive import bind, primitive
 from minigrad.core.tensor import Tensor
 
 _accumulating = threading.Lock()  # .grad + g takes several steps, and threads may share a leaf
@@ -17,7 +17,7 @@ _accumulating = threading.Lock()  # .grad + g takes several steps, and threads m
 @primitive
 def ones_like(x):
     """y = 1 of x's shape and dtype: the cotangent that backpropagation begins with.   VJP: x̄ = 0"""
-    return np.ones_like(x)
+    return np.ones(x.shape, x.dtype)
 
 
 ones_like.pulls = ()
@@ -41,10 +41,10 @@ def backward(
     """
     seed = _seed(y, gradient)
     if inputs is not None:
-        inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        inputs = (inputs,) if isinstance(inputs, Tensor) else guards.several_tensors(inputs)
         guards.are_leaves(inputs)
     keep = create_graph if retain_graph is None else retain_graph
-    handed_out = {id(seed)}
+    handed_out = {id(seed._array)}
     arrived = pull_back(y, seed, inputs, keep, create_graph)
     with _accumulating:
         for leaf, g in arrived.items():
@@ -53,9 +53,9 @@ def backward(
             if leaf._grad is not None:
                 with setting(records=create_graph):
                     g = leaf._grad + g
-            elif not g._requires_grad and (id(g) in handed_out or g._array.base is not None):
+            elif not g._requires_grad and (id(g._array) in handed_out or g._array.base is not None):
                 g = Tensor(g)  # a + b hands one cotangent to both; each leaf must own its gradient
-            handed_out.add(id(g))
+            handed_out.add(id(g._array))
             leaf.grad = g
 
 
@@ -79,8 +79,7 @@ def grad(
     >>> slope.item(), curvature.item()
     (12.0, 12.0)
     """
-    xs = (xs,) if isinstance(xs, Tensor) else tuple(xs)
-    guards.are_tensors(xs)
+    xs = (xs,) if isinstance(xs, Tensor) else guards.several_tensors(xs)
     seed = _seed(y, grad_outputs)
     keep = create_graph if retain_graph is None else retain_graph
     arrived = pull_back(y, seed, xs, keep, create_graph)
@@ -99,7 +98,7 @@ def _seed(y, gradient):
     guards.depends_on_a_leaf(y)
     guards.has_seed(y, gradient)
     if gradient is None:
-        return ones_like(y)
+        return bind(ones_like, (y,), {})
     seed = gradient if isinstance(gradient, Tensor) else Tensor(gradient, dtype=y.dtype)
     guards.is_cotangent_of(seed, y)
     return seed

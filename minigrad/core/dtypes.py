@@ -68,7 +68,8 @@ def operands(name, values, keeps_integers=False) -> tuple[Tensor, ...]:
 @lru_cache(maxsize=256, typed=True)
 def _number(value, dtype):
     """A Python number as a constant, which nobody can write into, for all share it."""
-    array = np.array(value, dtype)
+    with np.errstate(over="ignore"):  # it says inf
+        array = np.array(value, dtype)
     array.flags.writeable = False
     return owned(array)
 

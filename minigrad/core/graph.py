@@ -1,5 +1,7 @@
 """Backpropagation: what is recorded, and how it is pulled back. core/__init__.py has an example."""
 
+from operator import attrgetter
+
 from minigrad.core import guards
 from minigrad.core.interpreter import current
 from minigrad.core.tensor import clock, owned
@@ -38,14 +40,14 @@ def order(root):
             guards.is_current(node)
             seen.add(node)
             stack += [operand._node for operand in node.operands]
-    return sorted(seen, key=lambda node: node.time, reverse=True)
+    return sorted(seen, key=attrgetter("time"), reverse=True)
 
 
 def pull_back(root, seed, targets, keep_graph, create_graph):
     """What arrives at the targets (None: at all leaves) from root's cotangent, the seed.
 
-    Only what lies between is computed. Cotangents are summed up in this call's own dictionary, by
-    leaf or node, and dropped once pulled back: a second pass over the graph starts from nothing.
+    Only what lies between is computed. Cotangents are summed up by leaf or node, in this call
+    alone, and dropped once pulled back: a second pass over the graph starts from nothing.
     """
     nodes, wanted, needed = order(root), set(), None
     if targets is not None:
@@ -62,8 +64,10 @@ def pull_back(root, seed, targets, keep_graph, create_graph):
         for node in nodes:
             g = sums.get(node) if node in wanted else sums.pop(node, None)
             if g is not None and (needed is None or node in needed):
-                pulled = [arrive(sums, *share) for share in shares(node, g, needed)]
-                if pulled and not keep_graph:
+                found = shares(node, g, needed)
+                for operand, share in found:
+                    arrive(sums, operand, share)
+                if found and not keep_graph:
                     node.operands = node.results = ()
     finally:
         interpreter.records = outside
@@ -84,17 +88,13 @@ def arrive(sums, tensor, g):
 def shares(node, g, needed):
     """Each operand that a gradient goes on to, and what its pull makes of g."""
     primitive, operands, static = node.primitive, node.operands, node.static
-    y = [node.result(i) for i in range(len(node.results))]
-    y = y[0] if primitive.differentiable == 1 and len(y) == 1 else y
-    pulls = primitive.pulls
-    together = pulls(g, y, *operands, **static) if callable(pulls) else None
-    guards.are_shares_of(together, node)
+    single = primitive.differentiable == 1 and len(node.results) == 1
+    y = node.result(0) if single else [node.result(i) for i in range(len(node.results))]
+    pulls, found = primitive.pulls, []
+    together = callable(pulls) and guards.shares_of(node, pulls(g, y, *operands, **static))
     for i, operand in enumerate(operands):
         if node.needs[i] and (needed is None or (operand._node or operand) in needed):
-            if together is not None:
-                share = together[i]
-            elif i < len(pulls) and pulls[i] is not None:
-                share = pulls[i](g, y, *operands, **static)
-            else:
-                continue
-            yield operand, unbroadcast(share, operand, primitive)
+            if together or (i < len(pulls) and pulls[i] is not None):
+                share = together[i] if together else pulls[i](g, y, *operands, **static)
+                found.append((operand, unbroadcast(share, operand, primitive)))
+    return found

@@ -36,6 +36,11 @@ def is_leaf_for_requires_grad(tensor):
         raise RuntimeError("requires_grad can be set on leaves only; use detach() for a leaf")
 
 
+def is_true_or_false(what, value, mend=""):
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{what} = {value!r}; it must be True or False{mend}")
+
+
 def can_require_grad(tensor):
     if tensor.dtype.kind not in "fc":
         raise TypeError(
@@ -245,18 +250,29 @@ def is_cotangent_of(seed, y):
 
 
 def are_leaves(inputs):
-    if not inputs or not all(hasattr(tensor, "_requires_grad") for tensor in inputs):
-        raise TypeError("backward: inputs must be a tensor, or one or more in a list")
+    if not inputs:
+        raise TypeError("backward: inputs are empty; give a tensor, or one or more in a list")
     if not all(tensor._requires_grad for tensor in inputs):
         raise ValueError("backward: one of the inputs does not require a gradient")
     if any(tensor._node is not None for tensor in inputs):
         raise ValueError("backward: inputs must be leaves; for results on the way, call grad")
 
 
-def are_tensors(xs):
+def several_tensors(xs):
+    """xs as a tuple of tensors."""
+    try:
+        xs = tuple(xs)
+    except TypeError:
+        raise TypeError(
+            f"backward, grad: inputs are a {type(xs).__name__}; give a tensor, or several in a "
+            "list, such as model.parameters()"
+        ) from None
     for x in xs:
         if not hasattr(x, "_requires_grad"):
-            raise TypeError(f"grad: xs holds a {type(x).__name__}; each must be a Tensor")
+            raise TypeError(
+                f"backward, grad: inputs hold a {type(x).__name__}; each must be a Tensor"
+            )
+    return xs
 
 
 def all_found(gradients, xs):
@@ -293,16 +309,15 @@ def _was_written(name, what, shape):
     )
 
 
-def are_shares_of(together, node):
-    """What a pull for all operands together returned: one share for each."""
-    if together is None:
-        return
+def shares_of(node, together):
+    """What a pull for all operands together returned, if it is one share for each."""
     if not isinstance(together, (tuple, list)) or len(together) != len(node.operands):
         raise TypeError(
             f"{node.primitive.name}: the pull for all operands returned "
             f"{type(together).__name__}; it must be a tuple of {len(node.operands)} cotangents, "
             "one for each operand"
         )
+    return together
 
 
 def is_share_of(share, operand, primitive):

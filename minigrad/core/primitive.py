@@ -67,6 +67,7 @@ class Primitive:
         self.forward, self.name = forward, forward.__name__
         self.keeps_integers, self.as_given = keeps_integers, as_given
         self.differentiable, self.writes, self.check = differentiable, writes, check
+        self.guarded = check is not None or bool(writes)
         self.count, self.static = _parameters(forward)
         self.joined = None  # the operands, by number, that are given a common dtype; None: all
         if as_given:
@@ -88,11 +89,14 @@ class Primitive:
         return f"<primitive {self.name}>"
 
     def __call__(self, *values, **static):
-        if len(values) != self.count or static.keys() != self.static.keys():
+        if len(values) != self.count or len(static) != len(self.static):
             values, static = self._arguments(values, static)
-        for name, value in static.items():
-            if isinstance(value, Tensor):
-                guards.has_no_gradient(self, name, value)
+        if static:
+            if static.keys() != self.static.keys():
+                guards.takes_arguments(self, values, static)
+            for name, value in static.items():
+                if isinstance(value, Tensor):
+                    guards.has_no_gradient(self, name, value)
         return bind(self, values, static)
 
     def _arguments(self, values, static):
@@ -155,11 +159,8 @@ def bind(primitive, values, static):
     """
     interpreter = current.interpreter
     operands, arrays = operands_of_one_dtype(primitive, values)
-    if primitive.check is not None:
-        primitive.check(*arrays, **static)
-    for i in primitive.writes:
-        guards.is_writable(primitive.name, operands[i])
-        operands[i]._written[0] = next(clock)
+    if primitive.guarded:
+        _check(primitive, operands, arrays, static)
     try:
         if primitive.kernel is None and not static:  # nearly always, and cheaper so
             found = interpreter.quietly(primitive.forward, *arrays)
@@ -169,21 +170,31 @@ def bind(primitive, values, static):
         if "cannot enter context" not in str(error):
             raise guards.explained(error, primitive, operands) from None
         found = evaluate(primitive, arrays, static)  # inside another forward, and quiet already
-    several = found.__class__ is tuple
-    if primitive.writes:
-        results, several = [operands[i] for i in primitive.writes], False
-    elif several:
+    several = found.__class__ is tuple and not primitive.writes
+    if several:
         results = [_result(y, primitive, operands, arrays) for y in found]
+    elif primitive.writes:
+        results = [operands[i] for i in primitive.writes]
     else:
         results = [_result(found, primitive, operands, arrays)]
     if interpreter.records:
         for operand in operands:
             if operand._requires_grad:
-                _record(primitive, operands, static, results)
+                if primitive._pulls != ():
+                    _record(primitive, operands, static, results)
                 break
     if interpreter.observer is not None:
         interpreter.observer(primitive, operands, static, results)
     return tuple(results) if several else results[0]
+
+
+def _check(primitive, operands, arrays, static):
+    """What must hold before the operation runs; what it writes into counts as written now."""
+    if primitive.check is not None:
+        primitive.check(*arrays, **static)
+    for i in primitive.writes:
+        guards.is_writable(primitive.name, operands[i])
+        operands[i]._written[0] = next(clock)
 
 
 def _plainly(function, *arguments, **static):
@@ -205,9 +216,7 @@ def evaluate(primitive, arrays, static, quietly=_plainly):
 
 
 def _record(primitive, operands, static, results):
-    """Leave a node on the differentiable results. An operation without pulls has none."""
-    if primitive._pulls == ():
-        return
+    """Leave a node on the differentiable results."""
     guards.have_pulls(primitive)
     node = Node(primitive, operands, static, results)
     for i, y in enumerate(results[: primitive.differentiable]):

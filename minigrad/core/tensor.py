@@ -57,7 +57,7 @@ class Tensor:
             array = np.array(data, dtype=dtype, order="C")
         except (ValueError, TypeError, OverflowError) as error:
             raise TypeError(f"Tensor: this is no array of numbers: {error}") from None
-        if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+        if dtype is None and array.dtype == np.float64 and not has_dtype(data):
             array = array.astype(np.float32)
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
@@ -104,6 +104,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool):
+        guards.is_true_or_false("requires_grad", value, "; a dtype goes by name, dtype=…")
         guards.is_leaf_for_requires_grad(self)
         if value:
             guards.can_require_grad(self)
@@ -138,6 +139,12 @@ class Tensor:
         """Copies, deep copies and pickles are for leaves: a graph would keep its old operands."""
         guards.is_leaf_for_copies(self)
         return super().__reduce_ex__(protocol)
+
+    def __setstate__(self, state):
+        for name, value in state[1].items():
+            setattr(self, name, value)
+        # What another process wrote, by its clock, was written before anything in this one.
+        self._written[0] = min(self._written[0], next(clock))
 
     # ---- as a number, a sequence, a text
 
@@ -212,6 +219,13 @@ class Tensor:
         def __le__(self, other) -> Tensor: ...
         def __gt__(self, other) -> Tensor: ...
         def __ge__(self, other) -> Tensor: ...
+
+
+def has_dtype(data) -> bool:
+    """Whether the data, or what it is a list of, has a dtype, unlike Python's numbers."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return hasattr(data, "dtype")
 
 
 def owned(array, written=None) -> Tensor:

@@ -172,7 +172,7 @@ def elu_pull(h, g, y, *, alpha):
     _elu_pull_loop(flat(g), flat(y), g.dtype.type(alpha), flat(h))
 
 
-@accelerates(ops.leaky_relu, like)
+@accelerates(ops.leaky_relu, lambda x, negative_slope: like(x) if negative_slope else None)
 def leaky_relu(y, x, *, negative_slope):
     leaky_relu_pull(y, x, x, negative_slope=negative_slope)
 

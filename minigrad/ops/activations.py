@@ -56,7 +56,7 @@ relu.pulls = (lambda g, y, a: leaky_relu_pull(g, a, negative_slope=0),)
 def leaky_relu(a, /, negative_slope=0.01):
     """y = a where a > 0, else s a, with s = negative_slope.   VJP: ā = g where a > 0, else s g"""
     s = float(negative_slope)  # a NumPy number, or a tensor, would change the dtype
-    return np.where(a.real > 0, a, s * a if s else 0)
+    return np.where(a.real > 0, a, s * a)
 
 
 leaky_relu.pulls = (

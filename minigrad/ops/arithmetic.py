@@ -101,7 +101,9 @@ def power(a, b, /):
 
 
 power.pulls = (
-    lambda g, y, a, b: _chain(g, b * a ** where(a == 0, where(b == 0, 1, b - 1), b - 1), a, b),
+    lambda g, y, a, b: _chain(
+        g, _chain(b, a ** where(a == 0, where(b == 0, 1, b - 1), b - 1), a, b), a, b
+    ),
     lambda g, y, a, b: _chain(g, y * log(where(a == 0, where(b >= 0, 1, a), a)), a, b),
 )
 
@@ -109,10 +111,10 @@ power.pulls = (
 @primitive(keeps_integers=True)
 def to(a, /, dtype):
     """y = a in another floating dtype.   VJP: ā = g in a's dtype"""
-    if np.dtype(dtype).char not in "fdFD":
+    if dtype is None or np.dtype(dtype).char not in "fdFD":
         raise TypeError(
-            f"to: {np.dtype(dtype)} is neither float32 nor float64; for whole numbers, which have "
-            "no gradient, make a new tensor: Tensor(x, dtype='int64')"
+            f"to: {dtype and np.dtype(dtype)} is neither float32 nor float64; for whole numbers, "
+            "which have no gradient, make a new tensor: Tensor(x, dtype='int64')"
         )
     return a.astype(np.dtype(dtype).newbyteorder("="))
 

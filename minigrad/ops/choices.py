@@ -4,10 +4,13 @@ What decides a choice is an operand, so that a graph that runs again chooses aga
 maximum and minimum send half of the cotangent to each.
 """
 
+from functools import wraps
+
 import numpy as np
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
+from minigrad.core.tensor import Tensor
 
 
 def _comparison(name, symbol, relation):
@@ -18,9 +21,22 @@ def _comparison(name, symbol, relation):
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = f"y = (a {symbol} b), true or false for each element.   VJP: none"
-    operation = primitive(forward, as_given=(0, 1))
-    operation.pulls = ()
-    return operation
+    operation = primitive(forward, pulls=(), as_given=(0, 1))
+
+    @wraps(forward)
+    def compare(a, b):
+        return operation(_comparable(a, b), _comparable(b, a))
+
+    return compare
+
+
+def _comparable(a, b):
+    """A number in the dtype of the floating tensor that it is compared with, as in PyTorch:
+    Tensor([0.1]) == 0.1 although float32 rounds it."""
+    if isinstance(a, Tensor) or not isinstance(b, Tensor):
+        return a
+    number = np.ndim(a) == 0 and np.asarray(a).dtype.kind in "biuf"
+    return Tensor(a, dtype=b.dtype if number and b.dtype.kind in "fc" else None)
 
 
 eq = _comparison("eq", "==", np.equal)
@@ -41,6 +57,10 @@ def where(condition, a, b, /):
     >>> x.grad  # and not NaN: the slope of log at 0 is infinite, but was not asked for
     Tensor([0., 1.])
     """
+    if condition.dtype != bool:
+        raise TypeError(
+            f"where: the condition is {condition.dtype}; it must be bool, such as x > 0 or x != 0"
+        )
     try:
         return np.where(condition, a, b)
     except ValueError:

@@ -42,14 +42,9 @@ def _in_place(symbol, operation):
 
 def _compare(relation):
     def method(self, other):
-        """With numbers, arrays and tensors. A number is taken in a floating tensor's dtype:
-        Tensor([0.1]) == 0.1 although float32 rounds it. What is no number is left to Python."""
-        if not isinstance(other, Tensor):
-            array = np.asarray(other)
-            if array.dtype.kind not in "biufc":
-                return NotImplemented
-            takes = self.dtype.kind in "fc" and array.ndim == 0 and array.dtype.kind != "c"
-            other = Tensor(array, dtype=self.dtype if takes else None)
+        """With numbers, arrays and tensors; what is no number is left to Python."""
+        if not isinstance(other, Tensor) and np.asarray(other).dtype.kind not in "biufc":
+            return NotImplemented
         return relation(self, other)
 
     return method
@@ -154,5 +149,7 @@ class Methods:
 
 
 for _name, _member in vars(Methods).items():
+    if isinstance(_member, FunctionType):
+        _member.__qualname__ = f"Tensor.{_name}"  # as errors call it
     if isinstance(_member, (FunctionType, property)):
         setattr(Tensor, _name, _member)

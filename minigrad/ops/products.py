@@ -34,7 +34,7 @@ def _same_inner(a, b):
             f"matmul: {a.shape} @ {b.shape}: the last axis of the first ({a.shape[-1]}) and the "
             f"last but one, or only one, of the second ({inner}) must be equal; is a .mT missing?"
         )
-    if a.dtype == bool:
+    if a.dtype.kind == "b":
         raise TypeError("matmul: not for bool tensors; convert them: Tensor(x, dtype='float32')")
 
 
@@ -53,6 +53,8 @@ def _linear_shapes(x, weight, bias):
         raise ValueError(
             f"linear: x {x.shape} and weight {weight.shape}; they must be (N, in) and (out, in)"
         )
+    if x.dtype.kind == "b":
+        raise TypeError("linear: not for bool tensors; convert them: Tensor(x, dtype='float32')")
     if bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias {bias.shape} for weight {weight.shape}; it must be (out,)")
 

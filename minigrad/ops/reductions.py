@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.core.dtypes import operands
+from minigrad.core.guards import is_true_or_false
 from minigrad.core.primitive import composite, primitive
 from minigrad.core.tensor import Tensor
 from minigrad.ops.arithmetic import exp, to
@@ -29,12 +30,19 @@ _normalized = lru_cache(normalize_axis_tuple)
 
 
 def reduced_shape(x, axis, keepdims):
+    """The shape of the result. Raises TypeError unless keepdims is True or False."""
+    if keepdims.__class__ is not bool:
+        _settings(x, axis, keepdims)
     if axis is None:
         return (1,) * x.ndim if keepdims else ()
     axes = axes_of(x, axis)
     if keepdims:
         return tuple([1 if i in axes else n for i, n in enumerate(x.shape)])
     return tuple([n for i, n in enumerate(x.shape) if i not in axes])
+
+
+def _settings(x, axis, keepdims):
+    is_true_or_false("keepdims", keepdims, "; several axes go in a tuple, axis=(0, 1)")
 
 
 def _spread(g, x, axis):
@@ -50,6 +58,7 @@ def sum(x, /, axis=None, keepdims=False):
 
     Whole numbers and bools are added up as int64.
     """
+    _settings(x, axis, keepdims)
     dtype = np.int64 if x.dtype.kind in "biu" else None
     return x.sum(axis=axes_of(x, axis), keepdims=keepdims, dtype=dtype)
 
@@ -66,6 +75,7 @@ def mean(x, axis=None, keepdims=False):
 
 
 def _has_elements(x, axis, keepdims=False):
+    _settings(x, axis, keepdims)
     if x.size == 0 and (math.prod(reduced_shape(x, axis, True)) or not x.shape):
         raise ValueError(f"max: shape {x.shape} has no element along axis {axis}")
 
@@ -113,6 +123,7 @@ def max(x, axis=None, keepdims=False):
     if isinstance(axis, Tensor):
         return maximum(x, axis)
     (x,) = operands("max", (x,), keeps_integers=True)
+    _settings(x, axis, keepdims)
     if axis is None:
         return amax(x, None, keepdims)
     if np.ndim(axis):
@@ -126,7 +137,7 @@ def max(x, axis=None, keepdims=False):
     return Max(reshape(getitem(x, tuple(index)), shape), reshape(first, shape))
 
 
-@primitive
+@primitive(check=_settings)
 def logsumexp(x, /, axis, keepdims=False):
     """y = log Σ eˣ over the axes, shifted by the maximum.   VJP: x̄ = g e^(x − y) = g softmax(x)
 
@@ -150,4 +161,5 @@ logsumexp.pulls = (
 def log_softmax(x, axis):
     """y = x − log Σ eˣ over the axis: log-probabilities from logits."""
     (x,) = operands("log_softmax", (x,))
-    return x - logsumexp(x, axis, True)
+    shifted = x - amax(x.detach(), axis, True)  # of large logits the sum alone would lose digits
+    return shifted - logsumexp(shifted, axis, True)

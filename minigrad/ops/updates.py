@@ -35,10 +35,12 @@ def _setitem_(x, value, /, *arrays, index):
 
 
 def _held(values, x):
-    """The values, or ValueError if they are whole numbers that x's dtype can't hold."""
-    if x.dtype.kind in "iu" and values.dtype.kind in "iu" and values.size:
+    """The values, or an error if they are numbers that x's dtype can't hold."""
+    if values.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError(f"complex values into a tensor of {x.dtype} would lose a part of them")
+    if x.dtype.kind in "iu" and values.dtype.kind in "iuf" and values.size:
         limits, least, most = np.iinfo(x.dtype), values.min(), values.max()
-        if least < limits.min or most > limits.max:
+        if not (limits.min <= least and most < limits.max + 1):  # also for NaN
             raise ValueError(f"values from {least} to {most} into a tensor of {x.dtype}")
     return values
 
