@@ -87,9 +87,9 @@ def graph(*results) -> Graph:
     c0 : f32[2] = constant
     x0 : f32[2] = leaf
     v1 : f32[2] = multiply(c0, x0)
-    v2 : f32[2] = add(c0, v1)
-    v3 : f32[2] = multiply(c0, x0)
-    v4 : f32[2] = add(v2, v3)
+    v2 : f32[2] = multiply(c0, x0)
+    v3 : f32[2] = add(c0, v1)
+    v4 : f32[2] = add(v3, v2)
 
     What ran inside `trace()` names the line of the code that asked for it:
 
