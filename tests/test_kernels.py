@@ -1,7 +1,7 @@
 """minigrad.kernels: elementwise kernels and reductions, each against the forward it stands for.
 
 tests/kernels.py says what is allowed and why. Products are in test_product_kernels.py, images in
-test_image_kernels.py and test_convolution_kernels.py, test_normalization_kernels.py has the rest.
+test_pooling_kernels.py and test_convolution_kernels.py, test_normalization_kernels.py has the rest.
 """
 
 import math

@@ -1,6 +1,7 @@
 """The engine. Read tensor, primitive, interpreter, graph, unbroadcast, backward, in this order.
 
-guards has every check, dtypes what numbers become when they meet, show a graph in print.
+guards checks what users ask, contracts what operations keep to; dtypes is what numbers become when
+they meet, show a graph in print.
 
 Everything is in one example: L = x x + x at x = 3, whose slope is 2 x + 1 = 7.
 

@@ -2,7 +2,7 @@
 
 from operator import attrgetter
 
-from minigrad.core import guards
+from minigrad.core import contracts, guards
 from minigrad.core.interpreter import current
 from minigrad.core.tensor import clock, owned
 from minigrad.core.unbroadcast import unbroadcast
@@ -91,7 +91,7 @@ def shares(node, g, needed):
     single = primitive.differentiable == 1 and len(node.results) == 1
     y = node.result(0) if single else [node.result(i) for i in range(len(node.results))]
     pulls, found = primitive.pulls, []
-    together = callable(pulls) and guards.shares_of(node, pulls(g, y, *operands, **static))
+    together = callable(pulls) and contracts.shares_of(node, pulls(g, y, *operands, **static))
     for i, operand in enumerate(operands):
         if node.needs[i] and (needed is None or (operand._node or operand) in needed):
             if together or (i < len(pulls) and pulls[i] is not None):

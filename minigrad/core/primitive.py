@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core import guards
+from minigrad.core import contracts, guards
 from minigrad.core.dtypes import operands_of_one_dtype
 from minigrad.core.graph import Node
 from minigrad.core.interpreter import current
@@ -82,7 +82,7 @@ class Primitive:
 
     @pulls.setter
     def pulls(self, pulls):
-        guards.pulls_fit(self, pulls)
+        contracts.pulls_fit(self, pulls)
         self._pulls = pulls if callable(pulls) else tuple(p for p in pulls if p is not ...)
 
     def __repr__(self):
@@ -93,10 +93,10 @@ class Primitive:
             values, static = self._arguments(values, static)
         if static:
             if static.keys() != self.static.keys():
-                guards.takes_arguments(self, values, static)
+                contracts.takes_arguments(self, values, static)
             for name, value in static.items():
                 if isinstance(value, Tensor):
-                    guards.has_no_gradient(self, name, value)
+                    contracts.has_no_gradient(self.name, name, value)
         return bind(self, values, static)
 
     def _arguments(self, values, static):
@@ -109,7 +109,7 @@ class Primitive:
             or by_position.keys() & static.keys()
             or not count <= len(values) <= count + len(given)
         ):
-            guards.takes_arguments(self, values, static)
+            contracts.takes_arguments(self, values, static)
         return values[:count], given
 
 
@@ -130,7 +130,7 @@ def primitive(forward=None, **settings) -> Any:
     if forward is None:
         return lambda forward: primitive(forward, **settings)
     ours = forward.__module__.startswith("minigrad.") or settings.get("writes")
-    operation = Primitive(forward if ours else guards.only_reads(forward), **settings)
+    operation = Primitive(forward if ours else contracts.only_reads(forward), **settings)
     OPERATIONS.setdefault(operation.name, operation)
     return operation
 
@@ -168,7 +168,7 @@ def bind(primitive, values, static):
             found = evaluate(primitive, arrays, static, interpreter.quietly)
     except (ValueError, TypeError, RuntimeError) as error:
         if "cannot enter context" not in str(error):
-            raise guards.explained(error, primitive, operands) from None
+            raise contracts.explained(error, primitive, operands) from None
         found = evaluate(primitive, arrays, static)  # inside another forward, and quiet already
     several = found.__class__ is tuple and not primitive.writes
     if several:
@@ -217,7 +217,7 @@ def evaluate(primitive, arrays, static, quietly=_plainly):
 
 def _record(primitive, operands, static, results):
     """Leave a node on the differentiable results."""
-    guards.have_pulls(primitive)
+    contracts.have_pulls(primitive)
     node = Node(primitive, operands, static, results)
     for i, y in enumerate(results[: primitive.differentiable]):
         y._requires_grad, y._node, y._index = True, node, i
@@ -232,7 +232,7 @@ def _result(y, primitive, operands, arrays):
         else:
             return owned(y)  # fresh: nearly always
     y = np.asarray(y)
-    guards.is_array_of_numbers(y, primitive)
+    contracts.is_array_of_numbers(y, primitive)
     for operand in operands:
         if np.may_share_memory(y, operand._array):
             return owned(y, operand._written)

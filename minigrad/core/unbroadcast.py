@@ -1,11 +1,11 @@
 """Broadcasting repeats an operand along axes; its cotangent is the sum over the repeats."""
 
-from minigrad.core import guards
+from minigrad.core import contracts
 
 
 def unbroadcast(share, operand, primitive):
     """What a pull of the primitive made of a cotangent, summed down to the operand's shape."""
-    guards.is_share_of(share, operand, primitive)
+    contracts.is_share_of(share, operand, primitive)
     shape, wanted = share._array.shape, operand._array.shape
     if shape == wanted:
         return share

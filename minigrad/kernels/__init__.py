@@ -21,7 +21,7 @@ def backend(name):
 
 def _load():
     _check_numba()
-    for family in ("elementwise", "reduce", "gemm", "conv", "images", "normalize", "adam"):
+    for family in ("elementwise", "reduce", "gemm", "conv", "pooling", "normalize", "adam"):
         import_module(f"minigrad.kernels.{family}")
 
 

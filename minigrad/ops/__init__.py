@@ -21,8 +21,10 @@ from minigrad.ops.shapes import (
 from minigrad.ops.reductions import amax, argmax, log_softmax, logsumexp, max, mean, sum
 from minigrad.ops.products import bmm, linear, linear_weight, matmul
 from minigrad.ops.images import (
-    argmax_windows, avg_pool2d, conv2d, conv_transpose2d, convolution, convolution_transpose,
-    convolution_weight, max_pool2d, pixel_shuffle, pixel_unshuffle,
+    conv2d, conv_transpose2d, convolution, convolution_transpose, convolution_weight,
+)  # fmt: skip
+from minigrad.ops.pooling import (
+    argmax_windows, avg_pool2d, max_pool2d, pixel_shuffle, pixel_unshuffle,
 )  # fmt: skip
 from minigrad.ops.normalization import batch_norm, batch_norm_pull, moments, normalized_sum
 from minigrad.ops.losses import cross_entropy, itakura_saito, log_bernoulli

@@ -8,6 +8,7 @@ from functools import wraps
 
 import numpy as np
 
+from minigrad.core.contracts import has_no_gradient
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
 from minigrad.core.tensor import Tensor
@@ -138,18 +139,15 @@ def clip(a, min=None, max=None):
     if min is None and max is None:
         raise ValueError("clip: min and max are both None; give at least one of them")
     for name, bound in (("min", min), ("max", max)):
-        if getattr(bound, "requires_grad", False):
-            raise TypeError(
-                f"clip: {name} is a static argument and gets no gradient, but requires one; use "
-                ".detach() if that is meant"
-            )
+        if isinstance(bound, Tensor):
+            has_no_gradient("clip", name, bound)
     given = [bound for bound in (min, max) if bound is not None]
     a, *given = operands("clip", (a, *given), keeps_integers=True)
-    limits = (-np.inf, np.inf) if a.dtype.kind == "f" else _limits(a.dtype)
-    return _clip(a, limits[0] if min is None else given[0], limits[1] if max is None else given[-1])
+    low, high = _limits(a.dtype)
+    return _clip(a, low if min is None else given[0], high if max is None else given[-1])
 
 
 def _limits(dtype):
-    if dtype.kind == "c":
+    if dtype.kind in "fc":
         return -np.inf, np.inf
     return (False, True) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)

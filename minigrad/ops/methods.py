@@ -17,11 +17,7 @@ from minigrad.ops import activations, arithmetic, choices, products, reductions,
 
 def _unpacked(arguments):
     """f((2, 3)) means f(2, 3)."""
-    return arguments if not arguments or isinstance(arguments[0], int) else _first(arguments)
-
-
-def _first(arguments):
-    return tuple(arguments[0]) if np.ndim(arguments[0]) == 1 else arguments
+    return tuple(arguments[0]) if arguments and np.ndim(arguments[0]) == 1 else arguments
 
 
 def _writes_in_place(symbol, x, other):

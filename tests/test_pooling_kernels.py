@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minigrad import Tensor, kernels, ops
 from minigrad.core.primitive import evaluate
-from minigrad.kernels import images
+from minigrad.kernels import pooling
 from tests.kernels import (
     DTYPES,
     LAYOUTS,
@@ -97,7 +97,7 @@ def test_loops_are_compiled_for_one_layout_alone_whatever_the_layout_of_the_argu
     for dtype, layout in product(DTYPES, LAYOUTS.values()):
         for primitive, static in STATIC.items():
             accelerated(primitive, layout(normal(9, 4, 6, 4, dtype=dtype)), **static)
-    loops = [f for f in vars(images).values() if hasattr(f, "nopython_signatures")]
+    loops = [f for f in vars(pooling).values() if hasattr(f, "nopython_signatures")]
     assert len(loops) == 2
     for loop in loops:
         assert len(loop.nopython_signatures) >= len(DTYPES)
