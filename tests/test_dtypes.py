@@ -249,7 +249,7 @@ def test_a_number_is_compared_in_the_tensors_dtype():
 
 
 def test_functions_that_compare_take_numbers_as_the_operators_do():
-    for dtype in (np.float32, np.float64):
+    for dtype in (np.float32, np.float64, np.complex64, np.complex128):
         x = Tensor(np.array([0.1, 0.2], dtype))
         assert mg.eq(x, 0.1).numpy().tolist() == [True, False]
         assert mg.ge(0.1, x).numpy().tolist() == [True, False]
