@@ -15,12 +15,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import train_vae
 from benchmarks import machine
 from benchmarks.turns import NOISE
 from minigrad import console
-from models.report import LABELS, together
-from models.run import whole
+from minigrad.training import whole
+from minigrad.training.report import LABELS, together
+from models.subset import SUBSET_PIXELS_ON
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -73,7 +73,7 @@ def main():
     page = (DOCS / "results.template.md").read_text(encoding="utf-8").format(
         z=options.z, iterations=options.iter_max, runs=options.runs, table=table,
         seeds=f"0 … {options.runs - 1}", machine=machine.describe(),
-        pytorch=importlib.metadata.version("torch"), pixels=train_vae.SUBSET_PIXELS_ON,
+        pytorch=importlib.metadata.version("torch"), pixels=SUBSET_PIXELS_ON,
         minigrad_seconds=f"{seconds[0]:.0f}", pytorch_seconds=f"{seconds[1]:.0f}",
         ratio=seconds[0] / seconds[1],
     )  # fmt: skip

@@ -38,17 +38,16 @@ def images():
 
 
 def minigrad_step():
-    from minigrad import Tensor, optim
-    from minigrad.batches import Batches
+    from minigrad.training import Batches
     from models import gan
+    from train_gan import make_networks, make_step
 
     data, batches = images(), Batches(60_000, 64, drop_last=True)
-    g, d = (network() for network in gan.NETWORKS["conv"])
-    adam_g, adam_d = (optim.Adam(n.parameters(), lr=1e-3, betas=BETAS) for n in (g, d))
+    train = make_step("nonsaturating", *make_networks("conv", lr=1e-3))
 
     def step():
-        x = Tensor(gan.scaled(data[next(batches)]))
-        return gan.train_step("nonsaturating", g, d, adam_g, adam_d, x)
+        losses = train(gan.scaled(data[next(batches)]))
+        return {name: loss.item() for name, loss in losses.items()}
 
     return step
 
@@ -56,10 +55,11 @@ def minigrad_step():
 def pytorch_step(fused):
     import torch
 
-    from benchmarks import pytorch_gan as gan
+    from benchmarks.pytorch_gan import train_step
+    from models import gan
 
     data = torch.from_numpy(images())
-    g, d = (network() for network in gan.NETWORKS["conv"])
+    g, d = (network(torch.nn) for network in gan.NETWORKS["conv"])
     adam_g, adam_d = (
         torch.optim.Adam(n.parameters(), lr=1e-3, betas=BETAS, fused=fused or None) for n in (g, d)
     )
@@ -72,7 +72,7 @@ def pytorch_step(fused):
 
     def step():
         x = data[next(rows)][:, None] / 127.5 - 1
-        return gan.train_step("nonsaturating", g, d, adam_g, adam_d, x)
+        return train_step("nonsaturating", g, d, adam_g, adam_d, x)
 
     return step
 

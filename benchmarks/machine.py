@@ -5,28 +5,28 @@ import time
 
 import numpy as np
 
-from minigrad.kernels import simd
-from minigrad.kernels.jit import jit, prange
+from minigrad.kernels import vectors
+from minigrad.kernels.compile import jit, prange
 
 
 @jit(parallel=True)
 def _multiply_adds(data, out, rounds, pieces):
     """Five vectors per thread that stay in registers: nothing but fused multiply-adds."""
     for piece in prange(pieces):
-        v = simd.load(data, 0)
+        v = vectors.load(data, 0)
         a0 = a1 = a2 = a3 = a4 = v
         for _ in range(rounds):
-            a0 = simd.fma(data[0], a0, v)
-            a1 = simd.fma(data[0], a1, v)
-            a2 = simd.fma(data[0], a2, v)
-            a3 = simd.fma(data[0], a3, v)
-            a4 = simd.fma(data[0], a4, v)
+            a0 = vectors.fma(data[0], a0, v)
+            a1 = vectors.fma(data[0], a1, v)
+            a2 = vectors.fma(data[0], a2, v)
+            a3 = vectors.fma(data[0], a3, v)
+            a4 = vectors.fma(data[0], a4, v)
         at = piece * 5 * 64
-        simd.store(out, at, a0)
-        simd.store(out, at + 64, a1)
-        simd.store(out, at + 128, a2)
-        simd.store(out, at + 192, a3)
-        simd.store(out, at + 256, a4)
+        vectors.store(out, at, a0)
+        vectors.store(out, at + 64, a1)
+        vectors.store(out, at + 128, a2)
+        vectors.store(out, at + 192, a3)
+        vectors.store(out, at + 256, a4)
 
 
 @jit(parallel=True)
@@ -46,7 +46,7 @@ def _best(function, repeats=7):
 
 def flops():
     """Peak float32 FLOP per second of all cores; a multiply-add counts as two."""
-    lanes, rounds, pieces = simd.BYTES // 4, 300_000, 8
+    lanes, rounds, pieces = vectors.BYTES // 4, 300_000, 8
     data, out = np.full(64, 0.5, np.float32), np.empty(pieces * 5 * 64, np.float32)
     _multiply_adds(data, out, 1, pieces)
     seconds = _best(lambda: _multiply_adds(data, out, rounds, pieces))

@@ -16,54 +16,19 @@ from torch import nn
 import train_gan
 from minigrad import data
 from minigrad.console import progress, script
-from models.report import print_table, save_animation, save_curves, save_grid, together
-from models.run import Abort, clean_exit, peak_memory
-
-Z_DIM = 64
-
-
-def conv_generator():
-    return nn.Sequential(
-        nn.Linear(Z_DIM, 512), nn.BatchNorm1d(512), nn.ReLU(),
-        nn.Linear(512, 64 * 7 * 7), nn.BatchNorm1d(64 * 7 * 7), nn.ReLU(),
-        nn.Unflatten(1, (64, 7, 7)),
-        nn.PixelShuffle(2), nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.PixelShuffle(2), nn.Conv2d(8, 1, 3, padding=1),
-    )  # fmt: skip
-
-
-def conv_discriminator():
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
-        nn.Conv2d(32, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
-        nn.Flatten(),
-        nn.Linear(64 * 7 * 7, 512), nn.LeakyReLU(0.1),
-        nn.Linear(512, 1),
-    )  # fmt: skip
-
-
-def mlp_generator():
-    return nn.Sequential(
-        nn.Linear(Z_DIM, 256), nn.BatchNorm1d(256), nn.ReLU(),
-        nn.Linear(256, 512), nn.BatchNorm1d(512), nn.ReLU(),
-        nn.Linear(512, 784), nn.Tanh(),
-        nn.Unflatten(1, (1, 28, 28)),
-    )  # fmt: skip
-
-
-def mlp_discriminator():
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 512), nn.LeakyReLU(0.2),
-        nn.Linear(512, 256), nn.LeakyReLU(0.2),
-        nn.Linear(256, 1),
-    )  # fmt: skip
-
-
-NETWORKS = {
-    "conv": (conv_generator, conv_discriminator),
-    "mlp": (mlp_generator, mlp_discriminator),
-}
+from minigrad.training import (
+    Abort,
+    clean_exit,
+    peak_memory,
+    print_table,
+    save_animation,
+    save_curves,
+    save_grid,
+)
+from minigrad.training.report import together
+from models import gan
+from models.evaluation import statistics
+from models.pictures import unit_range
 
 
 def normal(shape, dtype):
@@ -75,7 +40,7 @@ def uniform(shape, dtype):
 
 
 def fake_images(g, x_real):
-    return g(normal((len(x_real), Z_DIM), x_real.dtype))
+    return g(normal((len(x_real), gan.Z_DIM), x_real.dtype))
 
 
 def logits(d, x_real, x_fake):
@@ -127,7 +92,7 @@ def test_images(g, z_test):
     g.eval()
     x = g(z_test).numpy()
     g.train()
-    return train_gan.unit_range(x)
+    return unit_range(x)
 
 
 def run(options, seed):
@@ -136,12 +101,12 @@ def run(options, seed):
     steps = len(images) // train_gan.BATCH
     last = options.iter_max or options.epochs * steps
     torch.manual_seed(seed)
-    g, d = (network() for network in NETWORKS[options.arch])
+    g, d = (network(nn) for network in gan.NETWORKS[options.arch])
     adam_g, adam_d = (
         torch.optim.Adam(n.parameters(), lr=options.lr, betas=(0.5, 0.999), fused=True)
         for n in (g, d)
     )
-    z_test = torch.randn(100, Z_DIM)
+    z_test = torch.randn(100, gan.Z_DIM)
     folder = train_gan.run_folder(options, seed)
     folder.mkdir(parents=True, exist_ok=True)
     start, metrics = time.monotonic(), []
@@ -150,11 +115,11 @@ def run(options, seed):
             rows = iter(torch.randperm(len(images)).split(train_gan.BATCH))
         x_real = images[next(rows)][:, None] / 127.5 - 1
         if iteration == 1:
-            save_grid(folder / "real.png", train_gan.unit_range(x_real.numpy()), 10)
+            save_grid(folder / "real.png", unit_range(x_real.numpy()), 10)
         losses = train_step(options.loss, g, d, adam_g, adam_d, x_real)
         if iteration % 10 == 0 or iteration == last:
             metrics.append({"iteration": iteration, **losses})
-        if iteration % train_gan.PICTURE == 0:
+        if iteration % 50 == 0:
             save_grid(folder / f"fake_{iteration:04d}.png", test_images(g, z_test), 10)
     summary = {
         "arch": options.arch, "loss": options.loss, "seed": seed, "lr": options.lr,
@@ -163,8 +128,8 @@ def run(options, seed):
         "seconds": round(time.monotonic() - start, 3),
         "peak_megabytes": peak_memory(),
         "results": {
-            "fake": train_gan.statistics(test_images(g, z_test)),
-            "real": train_gan.statistics(dataset.test_images[:1000] / 255),
+            "fake": statistics(test_images(g, z_test)),
+            "real": statistics(dataset.test_images[:1000] / 255),
         },
     }  # fmt: skip
     for name, network in (("generator", g), ("discriminator", d)):

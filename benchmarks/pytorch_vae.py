@@ -17,24 +17,18 @@ from torch import nn
 import train_vae
 from minigrad import data
 from minigrad.console import progress, script
-from models.report import print_table, together
-from models.run import Abort, clean_exit
+from minigrad.training import Abort, clean_exit, print_table
+from minigrad.training.report import together
+from models.subset import pixels, static_subset
+from models.vae import perceptron
 
 
 class VAE(nn.Module):
     def __init__(self, z_dim=10, x_dim=784, hidden=300):
         super().__init__()
         self.z_dim = z_dim
-        self.encoder = nn.Sequential(
-            nn.Linear(x_dim, hidden), nn.ELU(),
-            nn.Linear(hidden, hidden), nn.ELU(),
-            nn.Linear(hidden, 2 * z_dim),
-        )  # fmt: skip
-        self.decoder = nn.Sequential(
-            nn.Linear(z_dim, hidden), nn.ELU(),
-            nn.Linear(hidden, hidden), nn.ELU(),
-            nn.Linear(hidden, x_dim),
-        )  # fmt: skip
+        self.encoder = perceptron(x_dim, hidden, hidden, 2 * z_dim, nn=nn)
+        self.decoder = perceptron(z_dim, hidden, hidden, x_dim, nn=nn)
 
     def posterior(self, x):
         m, h = self.encoder(x).chunk(2, dim=-1)
@@ -67,7 +61,7 @@ def evaluate(bound, batches):
 
 
 def evaluate_all(vae, dataset, subset, iwae):
-    grey = torch.from_numpy(train_vae.pixels(dataset.test_images)).split(1000)
+    grey = torch.from_numpy(pixels(dataset.test_images)).split(1000)
     results = {
         "static subset": evaluate(vae.negative_elbo_bound, [lambda: subset] * 100),
         "full test set": evaluate(
@@ -100,14 +94,14 @@ def train(vae, images, options):
 
 def run(options, number):
     dataset = data.load("mnist", options.data_dir)
-    subset = torch.from_numpy(train_vae.static_subset(dataset))
+    subset = torch.from_numpy(static_subset(dataset))
     images = torch.tensor(dataset.train_images.reshape(len(dataset.train_images), -1))
     seed = number if options.seed is None else options.seed + number - options.run
     torch.manual_seed(seed)
     vae = VAE(options.z)
     folder = options.out / f"pytorch-vae-z{options.z}-run{number}"
     folder.mkdir(parents=True, exist_ok=True)
-    weights = train_vae.weights_path(folder, options.iter_max)
+    weights = folder / f"model-{options.iter_max:05d}.safetensors"
     start = time.monotonic()
     if options.train:
         train(vae, images, options)

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.console import Parser, say, warn
-from models.report import figure
-from models.run import peak_memory
+from minigrad.training import figure, peak_memory
 
 # Settings of other people's thread pools and BLAS: a benchmark starts without any.
 NOISE = ("OPENBLAS", "OMP_", "MKL_", "NUMBA_", "GOTO_", "KMP_", "VECLIB_", "BLIS_", "MINIGRAD_")

@@ -24,20 +24,18 @@ def images():
 
 
 def minigrad_step():
-    from minigrad import Tensor, optim, random
-    from minigrad.batches import Batches
+    from minigrad import optim
+    from minigrad.training import Batches
     from models.vae import VAE
+    from train_vae import make_step
 
     data, vae = images(), VAE()
     adam, batches = optim.Adam(vae.parameters(), lr=1e-3), Batches(60_000, 100)
+    train = make_step(vae, adam)
 
     def step():
-        x = Tensor(random.bernoulli(data[next(batches)] / np.float32(255)))
-        nelbo, kl, rec = vae.negative_elbo_bound(x)
-        adam.zero_grad()
-        nelbo.backward()
-        adam.step()
-        return nelbo.item(), kl.item(), rec.item()
+        bounds = train(data[next(batches)] / np.float32(255))
+        return {name: bound.item() for name, bound in bounds.items()}
 
     return step
 
@@ -45,15 +43,12 @@ def minigrad_step():
 def pytorch_step(fused, compiled):
     import torch
     import torch.nn.functional as F
-    from torch import nn
+
+    from models.vae import perceptron
 
     data = torch.from_numpy(images())
-    encoder = nn.Sequential(
-        nn.Linear(784, 300), nn.ELU(), nn.Linear(300, 300), nn.ELU(), nn.Linear(300, 20)
-    )
-    decoder = nn.Sequential(
-        nn.Linear(10, 300), nn.ELU(), nn.Linear(300, 300), nn.ELU(), nn.Linear(300, 784)
-    )
+    encoder = perceptron(784, 300, 300, 20, nn=torch.nn)
+    decoder = perceptron(10, 300, 300, 784, nn=torch.nn)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     adam = torch.optim.Adam(parameters, lr=1e-3, fused=fused or None)
 

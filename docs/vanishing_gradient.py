@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from minigrad import Tensor, data, grad, ops, optim, random
-from minigrad.batches import Batches
+from minigrad import Tensor, data, grad, ops, random
 from minigrad.console import say, script
+from minigrad.training import Batches, Parser, clean_exit, figure, folder_path, whole
 from models import gan
-from models.report import figure
-from models.run import Parser, clean_exit, folder_path, whole
+from train_gan import make_networks, make_step
 
 FOLDER = Path(__file__).parent
 LOSSES = {  # of G, as functions of the logit h of one of its images
@@ -56,11 +55,11 @@ def starve(options):
     """Rows of `measure`, one after each of D's steps, from a pair trained for `warmup` steps."""
     images = gan.scaled(data.load("fashion-mnist", options.data_dir).train_images)
     random.seed(0)
-    g, d = (network() for network in gan.NETWORKS["conv"])
-    adam_g, adam_d = (optim.Adam(n.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n in (g, d))
+    g, d, adam_g, adam_d = make_networks("conv", lr=1e-3)
+    step = make_step("nonsaturating", g, d, adam_g, adam_d)
     batches = Batches(len(images), 64, drop_last=True)
     for _ in range(options.warmup):
-        gan.train_step("nonsaturating", g, d, adam_g, adam_d, Tensor(images[next(batches)]))
+        step(images[next(batches)])
     z = Tensor(random.normal((256, gan.Z_DIM)))
     g.eval()  # frozen: neither its weights nor BatchNorm's statistics move
     rows = [measure(g, d, z)]

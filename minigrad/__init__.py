@@ -10,7 +10,8 @@ from minigrad.core.primitive import primitive
 from minigrad.core.interpreter import enable_grad, no_grad
 from minigrad.core.show import graph, trace
 from minigrad.ops import *  # noqa: F403
-from minigrad import ops, random
+from minigrad import ops
+from minigrad import rng as random  # no file is named so: it would hide Python's own module
 # isort: on
 
 if find_spec("minigrad.kernels"):  # everything works without them, slower
@@ -23,8 +24,8 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = (
-    "batches", "checkpoint", "checks", "console", "core", "data", "distributions", "gradcheck",
-    "kernels", "module", "nn", "ops", "optim", "paths", "random",
+    "checks", "console", "core", "data", "distributions", "gradcheck", "kernels", "nn", "ops",
+    "optim", "paths", "rng", "training",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from minigrad.checks import fitted, real
 from minigrad.core.guards import fits
 from minigrad.core.tensor import Tensor
-from minigrad.module import Module
+from minigrad.nn.module import Module
 from minigrad.ops.updates import adam_, sgd_
 
 

@@ -12,6 +12,15 @@ from minigrad.distributions import (
 )
 
 
+def perceptron(first, second, third, last, nn=nn):
+    """x (..., first) -> y (..., last), through two hidden layers with ELU. nn: or PyTorch's."""
+    return nn.Sequential(
+        nn.Linear(first, second), nn.ELU(),
+        nn.Linear(second, third), nn.ELU(),
+        nn.Linear(third, last),
+    )  # fmt: skip
+
+
 class VAE(nn.Module):
     """p(z) = N(0, I), p(x | z) = Bernoulli(σ(decoder(z))), q(z | x) = N(m(x), diag v(x)).
 
@@ -20,16 +29,8 @@ class VAE(nn.Module):
 
     def __init__(self, z_dim=10, x_dim=784, hidden=300):
         self.z_dim = z_dim
-        self.encoder = nn.Sequential(
-            nn.Linear(x_dim, hidden), nn.ELU(),
-            nn.Linear(hidden, hidden), nn.ELU(),
-            nn.Linear(hidden, 2 * z_dim),
-        )  # fmt: skip
-        self.decoder = nn.Sequential(
-            nn.Linear(z_dim, hidden), nn.ELU(),
-            nn.Linear(hidden, hidden), nn.ELU(),
-            nn.Linear(hidden, x_dim),
-        )  # fmt: skip
+        self.encoder = perceptron(x_dim, hidden, hidden, 2 * z_dim)
+        self.decoder = perceptron(z_dim, hidden, hidden, x_dim)
 
     def negative_elbo_bound(self, x) -> tuple[Tensor, Tensor, Tensor]:
         """(nelbo, kl, rec), each the mean over the batch, nelbo = kl + rec, in nats.

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from minigrad import kernels, ops
 from minigrad.core.interpreter import current
 from minigrad.core.primitive import OPERATIONS
-from minigrad.kernels import simd
+from minigrad.kernels import vectors
 from minigrad.ops import normalization
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +45,7 @@ TESTED = [
 ]  # fmt: skip
 
 DTYPES = [np.float32, np.float64]
-LANES = {np.float32: simd.BYTES // 4, np.float64: simd.BYTES // 8}
+LANES = {np.float32: vectors.BYTES // 4, np.float64: vectors.BYTES // 8}
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 

@@ -240,6 +240,8 @@ def _(draw):
     if axis is None:
         return [x], mg.max, torch.max
     return [x], lambda x: mg.max(x, axis).values, lambda x: torch.max(x, axis).values
+
+
 reduction("logsumexp", torch.logsumexp)
 
 
@@ -417,8 +419,10 @@ def _(draw):
     drawn = draw(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=1, max_side=3))
     left, right = (tuple(n or 1 for n in shape) for shape in drawn.input_shapes)
     n, k, m = (draw(st.integers(1, 3)) for _ in range(3))
-    return [draw(values((*left, n, k), -2, 2)), draw(values((*right, k, m), -2, 2))], mg.bmm, (
-        torch.matmul
+    return (
+        [draw(values((*left, n, k), -2, 2)), draw(values((*right, k, m), -2, 2))],
+        mg.bmm,
+        (torch.matmul),
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from minigrad import kernels
 from minigrad.core.interpreter import current
 from minigrad.kernels import cache
-from minigrad.kernels.jit import jit
+from minigrad.kernels.compile import jit
 from tests.kernels import ROOT, output, python
 
 EXP_OF_ZERO = "import minigrad as m; print(m.exp(m.Tensor(0.0)).item())"

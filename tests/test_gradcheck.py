@@ -84,9 +84,9 @@ def test_a_pull_cut_off_from_the_graph_passes_once_and_fails_twice():
 
     @primitive
     def cut(a):
-        return a ** 3
+        return a**3
 
-    cut.pulls = (lambda g, y, a: g * Tensor(3 * a.data ** 2),)
+    cut.pulls = (lambda g, y, a: g * Tensor(3 * a.data**2),)
 
     assert gradcheck(cut, [A])
     with pytest.raises(GradcheckError):
@@ -96,13 +96,13 @@ def test_a_pull_cut_off_from_the_graph_passes_once_and_fails_twice():
 def test_a_wrong_second_derivative_fails():
     @primitive
     def slope(a):
-        return 3 * a ** 2
+        return 3 * a**2
 
     slope.pulls = (lambda g, y, a: g * a * 6.006,)
 
     @primitive
     def cube(a):
-        return a ** 3
+        return a**3
 
     cube.pulls = (lambda g, y, a: g * slope(a),)
 
@@ -255,9 +255,7 @@ def planted_places():
     """(name, number of a pull) for every pull there is."""
     for name, operation in sorted(primitives().items()):
         several = range(2) if callable(operation.pulls) else range(len(operation.pulls))
-        yield from (
-            (name, i) for i in several if callable(operation.pulls) or operation.pulls[i]
-        )
+        yield from ((name, i) for i in several if callable(operation.pulls) or operation.pulls[i])
 
 
 @pytest.mark.parametrize(("name", "which"), list(planted_places()))

@@ -21,7 +21,9 @@ def compute(primitive, *arrays, **static):
 whole = {"keepdims": False}
 """
 
-WORK = NORMAL + """
+WORK = (
+    NORMAL
+    + """
 def work():
     "A digest of the bits of whatever is large enough to be shared out among threads."
     digest = hashlib.sha256()
@@ -46,8 +48,11 @@ def work():
         digest.update(array)
     return digest.hexdigest()
 """
+)
 
-IMAGES = NORMAL + """
+IMAGES = (
+    NORMAL
+    + """
 from minigrad.ops.images import window_places
 from minigrad.ops.normalization import _batch_norm
 
@@ -78,6 +83,7 @@ def work():
             digest.update(result)
     return digest.hexdigest()
 """
+)
 
 
 @pytest.mark.parametrize("code", [WORK, IMAGES], ids=["rows", "images"])

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from minigrad import Tensor, kernels, nn, optim
+from minigrad import Tensor, kernels, linear, nn, optim
 from minigrad.core.interpreter import setting
 from minigrad.core.primitive import evaluate
 from minigrad.ops.updates import adam_
@@ -234,7 +234,7 @@ def test_a_step_makes_a_recorded_graph_stale(name):
     p = nn.Parameter(np.float32([[1, 2], [3, 4]]))
     x = Tensor(np.float32([[5, 6]]), requires_grad=True)
     optimizer = MAKERS[name](optim)([p])
-    y = nn.ops.linear(x, p, Tensor(np.zeros(2, np.float32)))
+    y = linear(x, p, Tensor(np.zeros(2, np.float32)))
     y.backward(np.float32([[0.3, -2]]), retain_graph=True)
     optimizer.step()
     with pytest.raises(RuntimeError, match=r"linear: operand 1, of shape \(2, 2\), was written"):

@@ -12,6 +12,7 @@ import minigrad
 def test_every_module_is_an_attribute_of_the_package():
     names = {m.name for m in pkgutil.iter_modules(minigrad.__path__)}
     assert names == set(minigrad._MODULES) <= set(dir(minigrad))
+    assert minigrad.random is minigrad.rng
     for name in names:
         assert getattr(minigrad, name).__name__ == f"minigrad.{name}"
     with pytest.raises(AttributeError, match="'minigrad' has no attribute 'nonsense'"):

@@ -24,6 +24,7 @@ from tests.kernels import (
 
 pytestmark = pytest.mark.usefixtures("kernels_for_tiny_products")
 
+
 def assert_product(got, a, b):
     """NaN and infinities as in the true value, else within the tolerance of it."""
     want = truth(ops.bmm, a, b)

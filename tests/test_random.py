@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minigrad import Tensor, nn, optim, random
-from minigrad.batches import Batches
+from minigrad.training.batches import Batches
 
 DTYPES = [np.float32, np.float64]
 

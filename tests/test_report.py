@@ -1,4 +1,4 @@
-"""models.report: pictures look the same under anybody's settings, and none ends a run."""
+"""training.report: pictures look the same under anybody's settings, and none ends a run."""
 
 import builtins
 import os
@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from models import report
+from minigrad.training import report
 
 ROOT = Path(__file__).parent.parent
 METRICS = [{"iteration": i, "nelbo": 100 / i} for i in range(1, 30)]
@@ -79,7 +79,7 @@ DRAW = """
 import os, sys
 from pathlib import Path
 from tests.test_report import METRICS
-from models import report
+from minigrad.training import report
 before = dict(os.environ)
 report.save_curves(Path(sys.argv[1]), METRICS, {"training −ELBO": "nelbo"})
 assert dict(os.environ) == before and "matplotlib.pyplot" not in sys.modules
@@ -144,9 +144,7 @@ def without(module):
 
 @pytest.mark.parametrize("what", ["grid", "animation", "curves", "scatter"])
 @pytest.mark.parametrize("fault", ["disk", "module", "folder"])
-def test_a_picture_that_fails_is_one_line_that_names_it(
-    what, fault, tmp_path, capsys, monkeypatch
-):
+def test_a_picture_that_fails_is_one_line_that_names_it(what, fault, tmp_path, capsys, monkeypatch):
     report.save_grid(tmp_path / "frame.png", IMAGES, 2)
     path = tmp_path / "the picture.png"
     if fault == "disk":

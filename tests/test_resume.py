@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigrad.checkpoint import load
-from models.run import Abort, Run
+from minigrad.training import Abort, Run
+from minigrad.training.checkpoint import load
+from models import FILES
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "train_vae.py"
@@ -209,7 +210,7 @@ def test_runs_side_by_side_give_the_bits_of_runs_one_by_one(undisturbed, tmp_pat
 
 def test_a_second_process_on_the_same_run_is_refused(undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    first = Run(tmp_path / RUN, load(tmp_path / RUN / "checkpoint.safetensors")[1], resume=False)
+    first = Run(tmp_path / RUN, load(tmp_path / RUN / "checkpoint.safetensors")[1], files=FILES)
     before = everything(first.folder)
     for flags in ([], ["--resume"]):
         words = ("another process",) if not flags else ()

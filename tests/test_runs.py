@@ -17,12 +17,12 @@ import pytest
 import train_gan
 import train_vae
 from minigrad import data, optim, random
-from minigrad.batches import Batches
-from minigrad.checkpoint import load, save
-from models import folder as folders
-from models import report, training
-from models.run import Abort, Interrupted, Run
-from models.training import Training
+from minigrad.training import Abort, Interrupted, Iteration, Run, report
+from minigrad.training import folder as folders
+from minigrad.training.batches import Batches
+from minigrad.training.checkpoint import load, save
+from minigrad.training.metrics import Metrics
+from models import FILES, pictures
 from models.vae import VAE
 from tests.test_resume import ROOT, finish, posix, refused, run, start, wait_for
 from tests.test_train_vae import tree
@@ -54,10 +54,11 @@ def earlier(folder, script="gan"):
 
 
 def opened(folder, **settings):
-    """A run that comes to its first metrics."""
-    with Run(folder, {}, **settings) as run, run.under_way():
-        run.record(iteration=1)
-    assert json.loads((Path(folder) / "metrics.jsonl").read_text())["iteration"] == 1
+    """A run that comes to its first step."""
+    with Run(folder, files=FILES, **settings) as run:
+        for _ in run.steps(2):
+            break
+    assert (Path(folder) / "metrics.jsonl").exists()
 
 
 # Which folders are an earlier run's
@@ -98,7 +99,7 @@ def test_files_of_the_users_with_our_names_are_refused_and_stay(names, tmp_path)
         (place / name).write_text("mine\n")
     before = sorted(os.listdir(place)), tree(place)
     with pytest.raises(Abort, match=f"is not an earlier run's.*{names[-1]}.*another --out"):
-        Run(place, {})
+        Run(place, files=FILES)
     assert (sorted(os.listdir(place)), tree(place)) == before
     assert os.listdir(tmp_path) == ["d"]
 
@@ -151,7 +152,7 @@ def test_setting_aside_is_all_or_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(folders.os, "rename", rename)
     with pytest.raises(OSError, match="cross-device"):
-        Run(tmp_path / "d", {})
+        Run(tmp_path / "d", files=FILES)
     monkeypatch.undo()
     assert tree(tmp_path / "d") == before and os.listdir(tmp_path) == ["d"]
     Run(tmp_path / "d", {}).close()  # not locked
@@ -235,8 +236,13 @@ def test_damaged_metrics_are_named_with_their_line(line, tmp_path):
 def parts():
     with random.fork(0):
         vae = VAE(2, x_dim=6, hidden=3)
-    adam, batches = optim.Adam(vae.parameters()), Batches(5, 2)
-    return Training(lambda: {}, model=vae, adam=adam, batches=batches)
+    return {"model": vae, "adam": optim.Adam(vae.parameters()), "batches": Batches(5, 2)}
+
+
+def state(parts):
+    """Of all that a step changes, and the generator, as bytes."""
+    arrays = [a for part in parts.values() for a in part.state_dict().values()]
+    return [array.tobytes() for array in (*arrays, *random.get_state().values())]
 
 
 FAULTS = {
@@ -255,23 +261,29 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(fault, tmp_path):
     """The model comes first, and would have been loaded by then."""
     with random.fork(1):
         other = parts()
-        for p in other.parts["model"].parameters():
+        for p in other["model"].parameters():
             p.copy_(p.data + 1)
-        next(other.parts["batches"])
-        other.recent = {"nelbo": [1.0]}
-        good = other.state()
-    save(tmp_path / "checkpoint.safetensors", FAULTS[fault](good), iteration=3)
+        next(other["batches"])
+        with Run(tmp_path, **other) as run:
+            for iteration in run.steps(9, save=3):
+                iteration.log(nelbo=1.0)
+                if iteration == 4:
+                    break
+        changed = state(other)
+    good, metadata = load(tmp_path / "checkpoint.safetensors")
+    assert metadata == {"iteration": 3} and good["recent.nelbo"].tolist() == [1, 1, 1]
+    save(tmp_path / "checkpoint.safetensors", FAULTS[fault](good), **metadata)
     ours = parts()
-    before = {name: array.tobytes() for name, array in ours.state().items()}
-    with Run(tmp_path, {}, resume=True) as run:
-        with pytest.raises(Abort, match="checkpoint.safetensors is of another model"):
-            ours.restore(run)
-        assert {name: array.tobytes() for name, array in ours.state().items()} == before
-        assert (ours.iteration, ours.recent) == (0, {})
-        with random.fork(0):
-            run.state = good
-            ours.restore(run)
-            assert ours.state().keys() == good.keys() and ours.recent == {"nelbo": [1.0]}
+    before, files = state(ours), tree(tmp_path)
+    with pytest.raises(Abort, match="checkpoint.safetensors is of another model"):
+        Run(tmp_path, resume=True, **ours)
+    assert state(ours) == before and tree(tmp_path) == files
+    save(tmp_path / "checkpoint.safetensors", good, **metadata)
+    with random.fork(0), Run(tmp_path, resume=True, **ours) as run:
+        assert state(ours) == changed and run.iteration == 3
+        for iteration in run.steps(4):
+            iteration.log(nelbo=5.0)
+        assert run.metrics[-1]["nelbo"] == 2  # the mean of 1, 1, 1 and 5
 
 
 # The lock
@@ -366,10 +378,11 @@ def test_a_notebook_can_run_resume_fail_and_run_again(tmp_path, monkeypatch, cap
     main("--out", out, "--iter_max", 3, "--resume")
     for error, seen in ((RuntimeError("a bug"), RuntimeError), (KeyboardInterrupt(), SystemExit)):
         with monkeypatch.context() as patch, pytest.raises(seen):
-            patch.setattr(training.Run, "record", failing(error))
+            patch.setattr(Metrics, "record", failing(error))
             main("--out", out)
     with pytest.raises(SystemExit), monkeypatch.context() as patch:
-        patch.setattr(Training, "state", lambda self: os.kill(os.getpid(), signal.SIGTERM) or {})
+        stop = lambda self: os.kill(os.getpid(), signal.SIGTERM) or {}  # noqa: E731
+        patch.setattr(Run, "_state", stop)
         main("--out", out, "--iter_save", 1)
     main("--out", out)
     again = load(out / "generator-00002.safetensors")[0]
@@ -407,14 +420,14 @@ def test_a_summary_of_the_users_is_refused_before_the_training(script, name, tmp
 
 def test_a_thread_can_run_and_a_second_one_in_the_same_folder_is_refused(tmp_path, monkeypatch):
     before, ends, inside = host(), [], threading.Barrier(2)
-    real = Training.go_on
+    real = Run.steps
 
     def meet(self, *arguments, **settings):
         inside.wait(60)
         inside.wait(60)
-        real(self, *arguments, **settings)
+        return real(self, *arguments, **settings)
 
-    monkeypatch.setattr(Training, "go_on", meet)
+    monkeypatch.setattr(Run, "steps", meet)
     thread = threading.Thread(target=lambda: ends.append(main("--out", tmp_path / "out")))
     thread.start()
     inside.wait(60)
@@ -444,7 +457,7 @@ def test_results_are_safe_before_anything_is_drawn_and_no_picture_is_needed(
 
     monkeypatch.setattr(report, "figure", figure)
     monkeypatch.setattr("PIL.Image.fromarray", failing(FULL))
-    monkeypatch.setattr(train_gan, "PICTURE", 1)
+    monkeypatch.setattr(Iteration, "every", lambda self, n: n != 1000)  # a picture at each
     with random.fork(0):
         script.main(["--iter_max", "2", "--out", str(tmp_path / "out")])
     assert seen == [("losses.png" if script is train_gan else "curves.png", True, True)]
@@ -456,25 +469,25 @@ def test_results_are_safe_before_anything_is_drawn_and_no_picture_is_needed(
 
 
 def test_a_summary_that_fails_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(training.Run, "save_json", failing(FULL))
+    monkeypatch.setattr(Run, "save_summary", failing(FULL))
     with pytest.raises(SystemExit, match="No space left on device; make room"):
         main("--out", tmp_path / "out")
 
 
 def test_the_animation_has_our_pictures_in_the_order_of_their_iterations(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(train_gan, "save_animation", lambda path, pictures: seen.extend(pictures))
+    monkeypatch.setattr(pictures, "save_animation", lambda path, pictures: seen.extend(pictures))
     out = tmp_path / "out"
     out.mkdir()
     (out / "fake_news.png").write_text("mine")
-    real = Training.go_on
+    real = Run.steps
 
-    def go_on(self, run, *arguments, **settings):
+    def steps(self, *arguments, **settings):
         for iteration in (10_000, 9950):
             (out / f"fake_{iteration}.png").touch()
-        real(self, run, *arguments, **settings)
+        return real(self, *arguments, **settings)
 
-    monkeypatch.setattr(Training, "go_on", go_on)
+    monkeypatch.setattr(Run, "steps", steps)
     main("--out", out)
     assert [path.name for path in seen] == ["fake_9950.png", "fake_10000.png"]
 

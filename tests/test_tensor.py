@@ -494,7 +494,7 @@ def test_complex_numbers_beside_real_ones_are_refused():
         Tensor([1.0]) * np.array([2j])
 
 
-@pytest.mark.parametrize("index", [((0, 0),), ([0, 0],), (np.array([0, 0]),), (range(1), )])
+@pytest.mark.parametrize("index", [((0, 0),), ([0, 0],), (np.array([0, 0]),), (range(1),)])
 def test_a_sequence_in_an_index_is_an_array(index):
     x = Tensor([1.0, 2.0], requires_grad=True)
     x[index].sum().backward()

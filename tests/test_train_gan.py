@@ -10,9 +10,10 @@ from matplotlib.image import imread
 from PIL import Image
 
 import train_gan
-from minigrad import Tensor, data, no_grad, random
-from minigrad.checkpoint import load
+from minigrad import Tensor, data, no_grad, random, training
+from minigrad.training.checkpoint import load
 from models import gan
+from models.evaluation import statistics
 from tests.test_resume import (
     ROOT,
     everything,
@@ -58,9 +59,8 @@ def test_the_protocol():
     assert str(options.out) == "out_nonsaturating" and options.lr == 1e-3
     assert 60_000 // train_gan.BATCH == 937
     assert str(train_gan.parse(["--loss", "minimax"]).out) == "out_minimax"
-    nets = train_gan.Gan("conv", options.lr)
-    assert nets.z_test.shape == (100, 64)
-    for adam, network in ((nets.adam_g, nets.g), (nets.adam_d, nets.d)):
+    g, d, adam_g, adam_d = train_gan.make_networks("conv", options.lr)
+    for adam, network in ((adam_g, g), (adam_d, d)):
         assert (adam.lr, adam.betas) == (1e-3, (0.5, 0.999))
         assert [id(p) for p in adam.params] == [id(p) for p in network.parameters()]
 
@@ -69,12 +69,12 @@ def test_an_epoch_is_937_steps_and_sees_each_image_at_most_once(fashion, monkeyp
     """With steps that only look at the images."""
     seen = []
 
-    def look(loss, g, d, adam_g, adam_d, x):
-        seen.append(x.data)
+    def look(x):
+        seen.append(x)
         return {"d_loss": 0.0, "g_loss": 0.0}
 
-    monkeypatch.setattr(gan, "train_step", look)
-    monkeypatch.setattr(train_gan, "save_grid", lambda *_: None)
+    monkeypatch.setattr(train_gan, "make_step", lambda *_: look)
+    monkeypatch.setattr(training, "save_grid", lambda *_: None)
     with random.fork(0):
         command = ["--arch", "mlp", "--out", str(tmp_path / "out"), "--iter_save", "9999"]
         train_gan.main([*command, "--epochs", "2"])
@@ -112,10 +112,11 @@ def test_the_pictures(undisturbed, fashion):
     folder, _ = undisturbed
     assert imread(folder / "fake_0050.png").shape[:2] == (302, 302)
     with random.fork(0):
-        nets = train_gan.Gan("conv", 1e-3)  # draws what the run drew before its first step
-    nets.g.load_state_dict(load(folder / "generator-00050.safetensors")[0])
+        g, *_ = train_gan.make_networks("conv", 1e-3)  # draws what the run drew
+        z_test = random.normal((100, 64))
+    g.load_state_dict(load(folder / "generator-00050.safetensors")[0])
     with no_grad():
-        x = nets.g.eval()(nets.z_test).numpy()
+        x = g.eval()(Tensor(z_test)).numpy()
     expected = np.clip((x[:, 0] + 1) / 2, 0, 1)
     shades = np.abs(cells(folder / "fake_0050.png", 100) - expected)
     assert shades.max() <= 0.51 / 255  # rounded to 8 bits
@@ -126,7 +127,7 @@ def test_the_pictures(undisturbed, fashion):
 
 
 def test_the_animation_shows_the_grids_in_order_for_ever(tmp_path):
-    from models.report import save_animation
+    from minigrad.training.report import save_animation
 
     for shade in (0, 100, 200):
         Image.new("L", (8, 8), shade).save(tmp_path / f"fake_{shade:04d}.png")
@@ -155,7 +156,7 @@ def test_the_summary_and_the_metrics(undisturbed):
 def test_the_statistics_of_images():
     x = np.zeros((2, 28, 28))
     x[1, :14] = 1
-    found = train_gan.statistics(x)
+    found = statistics(x)
     assert found["mean"] == 0.25 and found["zeros"] == 0.75
     assert found["sd"] == pytest.approx(np.sqrt(0.25 * 0.75))
     assert found["distance"] == pytest.approx(np.sqrt(392))
@@ -165,10 +166,8 @@ def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed):
     torch = pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
     from safetensors.torch import load_file
 
-    from benchmarks import pytorch_gan as twin
-
     folder, _ = undisturbed
-    theirs = twin.conv_generator().eval()
+    theirs = gan.conv_generator(torch.nn).eval()
     theirs.load_state_dict(load_file(folder / "generator-00055.safetensors"))
     ours = gan.conv_generator().eval()
     ours.load_state_dict(load(folder / "generator-00055.safetensors")[0])

@@ -19,9 +19,8 @@ import pytest
 
 import train_vae
 from minigrad import data, random
-from minigrad.checkpoint import load
-from models import training
-from models.run import Run
+from minigrad.training.checkpoint import load
+from models.subset import static_subset
 from models.vae import VAE
 
 ROOT = Path(train_vae.__file__).resolve().parent
@@ -129,7 +128,7 @@ def test_the_results_are_the_bounds_of_the_saved_weights(first, mnist):
     summary = json.loads((first[0] / "summary.json").read_text())
     generator = np.random.default_rng(0)
 
-    ours = bounds(weights, train_vae.static_subset(mnist), generator, draws=50).mean(axis=2)
+    ours = bounds(weights, static_subset(mnist), generator, draws=50).mean(axis=2)
     for values, key in zip(ours, ("nelbo", "kl", "rec"), strict=True):
         error = 5 * values.std() * math.sqrt(1 / 50 + 1 / 100) + 1e-4 * values.mean()
         assert abs(summary["results"]["static subset"][key] - values.mean()) < error, key
@@ -214,7 +213,7 @@ def test_the_samples_are_200_different_digits_drawn_from_the_means_beside_them(f
 
 def test_the_reconstructions_stand_beside_the_subset_a_row_for_each_digit(first, mnist):
     pairs = digits(first[0] / "reconstructions.png")
-    subset = train_vae.static_subset(mnist).reshape(10, 10, 28, 28)
+    subset = static_subset(mnist).reshape(10, 10, 28, 28)
     np.testing.assert_array_equal(pairs[:, ::2], subset)
     assert not np.isin(pairs[:, 1::2], [0, 1]).all()  # probabilities
     matched = np.abs(pairs[:, 1::2] - subset).mean()
@@ -237,14 +236,8 @@ def seen(monkeypatch):
             batches.append(x.data.copy())
             return super().negative_elbo_bound(x)
 
-    class Closed(Run):
-        def save_json(self, name, value):  # the last thing that main does with a run but draw
-            super().save_json(name, value)
-            self._file.close()
-
     monkeypatch.setattr(train_vae, "VAE", Spy)
-    monkeypatch.setattr(training, "Run", Closed)
-    monkeypatch.setattr(train_vae, "draw", lambda *_: None)
+    monkeypatch.setattr(train_vae, "draw_vae", lambda *_: None)
     with random.fork(0):
         yield batches
 
@@ -271,7 +264,7 @@ def test_a_training_image_is_binarised_afresh_every_time_it_is_used(mnist, seen,
 
 def test_the_results_are_over_100_draws_of_the_subset_and_all_test_images(mnist, seen, tmp_path):
     train_vae.main(["--iter_max=1", f"--out={tmp_path}"])
-    subset = train_vae.static_subset(mnist)
+    subset = static_subset(mnist)
     assert len(seen) == 1 + 10 + 100 + 10
     assert all((x == subset).all() for x in seen[1:111])
     assert_binarised(np.concatenate(seen[111:]), mnist.test_images)
@@ -391,7 +384,7 @@ def test_a_damaged_data_file_is_named_and_not_trained_on(damage, mnist, earlier,
     source, folder, bad = data.find_or_fetch("mnist"), tmp_path / "data", "t10k-images-idx3-ubyte"
     folder.mkdir()
     for path in source.iterdir():
-        if path.name.removesuffix(".gz") in data.SHAPES:
+        if path.name.removesuffix(".gz") in data.sets.SHAPES:
             (folder / path.name).symlink_to(path.resolve())
     content = b"\0\0\x08\x03" + struct.pack(">III", 10_000, 28, 28) + mnist.test_images.tobytes()
     content = content[:-1000] if damage == "cut short" else content[:-1] + b"\1"
@@ -408,9 +401,9 @@ def test_a_damaged_data_file_is_named_and_not_trained_on(damage, mnist, earlier,
 
 def test_the_other_set_under_the_same_names_is_recognised(mnist, earlier, monkeypatch):
     """Fashion-MNIST's files have MNIST's names. Here the checksums change places, not the files."""
-    swapped = dict(zip(data.SHA256, reversed(data.SHA256.values()), strict=True))
+    swapped = dict(zip(data.sets.SHA256, reversed(data.sets.SHA256.values()), strict=True))
     folder, before = data.find_or_fetch("mnist"), tree(earlier)
-    monkeypatch.setattr(data, "SHA256", swapped)
+    monkeypatch.setattr(data.sets, "SHA256", swapped)
     with pytest.raises(SystemExit) as stop:
         train_vae.main(["--iter_max=1", f"--data-dir={folder}", f"--out={earlier}"])
     assert "is not that of mnist: it is train-images-idx3-ubyte of fashion-mnist" in stop.value.code
@@ -420,6 +413,6 @@ def test_the_other_set_under_the_same_names_is_recognised(mnist, earlier, monkey
 def test_a_run_that_diverges_says_so_and_keeps_the_earlier_run(mnist, earlier):
     before = tree(earlier / RUN)
     result = script("--lr", "1e6", "--iter_max", 20, "--out", earlier)
-    assert_refused(result, "diverged", "smaller --lr", "iteration 20")
+    assert_refused(result, "diverged", "smaller --lr", "nelbo is nan at iteration 2")
     assert tree(earlier / f"{RUN}.1") == before
     assert not (earlier / RUN / "summary.json").exists()

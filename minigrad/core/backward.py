@@ -23,9 +23,7 @@ def ones_like(x):
 ones_like.pulls = ()
 
 
-def backward(
-    y: Tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None
-) -> None:
+def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
     """Add ∂L/∂leaf to `.grad` of every leaf that y depends on, where ∂L/∂y = gradient.
 
     gradient: of y's shape; 1 if y is a single number, otherwise required (ValueError).

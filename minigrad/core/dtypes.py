@@ -99,8 +99,10 @@ def _promoted(name, values):
                 below_arrays = rank == 2 and dtype.kind == "f"
                 found, owner = np.dtype(np.float32) if below_arrays else dtype, rank
             elif _kind(dtype) == _kind(found) and rank == owner:
-                found = _common(name, found, dtype) if dtype.kind in "fc" else _whole(
-                    name, found, dtype
+                found = (
+                    _common(name, found, dtype)
+                    if dtype.kind in "fc"
+                    else _whole(name, found, dtype)
                 )
     return found
 

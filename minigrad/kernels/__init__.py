@@ -1,7 +1,7 @@
 """Kernels accelerate operations, and define none: delete this folder, and everything still works.
 
 `MINIGRAD_BACKEND` (numba, the default, or numpy) says whether a process asks them at all. Each
-registers itself for a primitive: see `accelerates` in jit.py.
+registers itself for a primitive: see `accelerates` in compile.py.
 """
 
 import os

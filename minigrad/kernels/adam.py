@@ -2,7 +2,8 @@
 
 import math
 
-from minigrad.kernels.jit import accelerates, flat, jit, pool, prange
+from minigrad.kernels.compile import accelerates, flat, jit, prange
+from minigrad.kernels.threads import pool
 from minigrad.ops.updates import adam_
 
 PIECE = 2**13  # elements; below two pieces the other threads are not woken

@@ -14,48 +14,31 @@ where the patches of a batch would take 14 MB. Blocks are cut by shape alone, an
 added in a fixed order: the result does not depend on the number of threads.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
-
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels import simd
+from minigrad.kernels import vectors
+from minigrad.kernels.compile import accelerates, contiguous, jit, prange
 from minigrad.kernels.gemm import ROWS, SERIAL, _at_least, _rows_tile
-from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
+from minigrad.kernels.geometry import convolution_layout, transposed_layout
+from minigrad.kernels.threads import pool
 from minigrad.ops.images import window_places
 
 SIDE = 4  # of a tile of dot products: 16 accumulators
 
 
-class Layout(NamedTuple):
-    """Where things are in a turned block: tables that depend on shapes alone.
-
-    A place is the index of its first image's number. Several phases stand one after another.
-    """
-
-    pixels: np.ndarray  # (C · H · W,) of the image, in its order; what no kernel sees: at the end
-    padding: np.ndarray  # the places of zeros
-    size: int  # of the block
-    starts: np.ndarray  # of the kernels' elements, at the first place of the kernel
-    terms: np.ndarray  # how many of them come before each phase
-    places: np.ndarray  # of the kernel, beside its first; each phase fills vectors
-    ends: np.ndarray  # how many of them come before each phase
-    results: np.ndarray  # (F · OH · OW,) where the result has its pixels, in their order
-
-
 @jit()
 def _turn(x, pixels, padding, size, lanes):
     """The images x (B, …) side by side, at pixels; 0 at padding, and for images beyond B."""
-    out = simd.aligned(size, x)
+    out = vectors.aligned(size, x)
     images = np.arange(len(x)) * pixels.size
     x = x.reshape(-1)
     if images.size == lanes <= pixels.size:
         for place in padding:
-            simd.store(out, place, simd.zero_register(out))
+            vectors.store(out, place, vectors.zero_register(out))
         for tile in range(0, pixels.size, lanes):
             p = min(tile, pixels.size - lanes)
-            simd.transpose(x, images, p, out, pixels[p:], 0)
+            vectors.transpose(x, images, p, out, pixels[p:], 0)
     else:
         out[:] = 0
         for n in range(images.size):
@@ -72,7 +55,7 @@ def _turn_back(y, places, lanes, out):
     if images.size == lanes <= places.size:
         for tile in range(0, places.size, lanes):
             p = min(tile, places.size - lanes)
-            simd.transpose(y, places[p:], 0, out, images, p)
+            vectors.transpose(y, places[p:], 0, out, images, p)
     else:
         for n in range(images.size):
             for p in range(places.size):
@@ -85,13 +68,13 @@ def _correlate(x, matrix, bias, layout, lanes, out):
     pixels, padding, size, starts, terms, places, ends, results = layout
     rows = _turn(x, pixels, padding, size, lanes)
     F, M = bias.size, places.size * lanes
-    y = simd.aligned(F * M, x)
+    y = vectors.aligned(F * M, x)
     for f in range(F):
         y[f * M : (f + 1) * M] = bias[f]
     for phase in range(terms.size - 1):
         some = starts[terms[phase] : terms[phase + 1]]
         w = matrix[F * terms[phase] :]
-        for t in range(ends[phase], ends[phase + 1], simd.PARTS):
+        for t in range(ends[phase], ends[phase + 1], vectors.PARTS):
             for tile in range(0, F, ROWS):
                 f = min(tile, F - ROWS)
                 _rows_tile(w, f * some.size, some.size, 1, rows, some, places[t:], y,
@@ -113,27 +96,27 @@ def _dots_tile(g, p, row, x, starts, j, places, lanes, out, i):
     g's row is contiguous, from p on; x's has the registers starts[j] + places.
     """
     s0, s1, s2, s3 = starts[j], starts[j + 1], starts[j + 2], starts[j + 3]
-    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = simd.zero_register(x)
-    c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = simd.zero_register(x)
+    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = vectors.zero_register(x)
+    c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = vectors.zero_register(x)
     for place in places:
-        x0, x1 = simd.load_register(x, s0 + place), simd.load_register(x, s1 + place)
-        x2, x3 = simd.load_register(x, s2 + place), simd.load_register(x, s3 + place)
-        g0, g1 = simd.load_register(g, p), simd.load_register(g, p + row)
-        g2, g3 = simd.load_register(g, p + 2 * row), simd.load_register(g, p + 3 * row)
-        c00, c01 = simd.fma(g0, x0, c00), simd.fma(g0, x1, c01)
-        c02, c03 = simd.fma(g0, x2, c02), simd.fma(g0, x3, c03)
-        c10, c11 = simd.fma(g1, x0, c10), simd.fma(g1, x1, c11)
-        c12, c13 = simd.fma(g1, x2, c12), simd.fma(g1, x3, c13)
-        c20, c21 = simd.fma(g2, x0, c20), simd.fma(g2, x1, c21)
-        c22, c23 = simd.fma(g2, x2, c22), simd.fma(g2, x3, c23)
-        c30, c31 = simd.fma(g3, x0, c30), simd.fma(g3, x1, c31)
-        c32, c33 = simd.fma(g3, x2, c32), simd.fma(g3, x3, c33)
+        x0, x1 = vectors.load_register(x, s0 + place), vectors.load_register(x, s1 + place)
+        x2, x3 = vectors.load_register(x, s2 + place), vectors.load_register(x, s3 + place)
+        g0, g1 = vectors.load_register(g, p), vectors.load_register(g, p + row)
+        g2, g3 = vectors.load_register(g, p + 2 * row), vectors.load_register(g, p + 3 * row)
+        c00, c01 = vectors.fma(g0, x0, c00), vectors.fma(g0, x1, c01)
+        c02, c03 = vectors.fma(g0, x2, c02), vectors.fma(g0, x3, c03)
+        c10, c11 = vectors.fma(g1, x0, c10), vectors.fma(g1, x1, c11)
+        c12, c13 = vectors.fma(g1, x2, c12), vectors.fma(g1, x3, c13)
+        c20, c21 = vectors.fma(g2, x0, c20), vectors.fma(g2, x1, c21)
+        c22, c23 = vectors.fma(g2, x2, c22), vectors.fma(g2, x3, c23)
+        c30, c31 = vectors.fma(g3, x0, c30), vectors.fma(g3, x1, c31)
+        c32, c33 = vectors.fma(g3, x2, c32), vectors.fma(g3, x3, c33)
         p += lanes
     o0, o1, o2, o3 = out[i], out[i + 1], out[i + 2], out[i + 3]
-    o0[j], o0[j + 1], o0[j + 2], o0[j + 3] = simd.sums(c00, c01, c02, c03)
-    o1[j], o1[j + 1], o1[j + 2], o1[j + 3] = simd.sums(c10, c11, c12, c13)
-    o2[j], o2[j + 1], o2[j + 2], o2[j + 3] = simd.sums(c20, c21, c22, c23)
-    o3[j], o3[j + 1], o3[j + 2], o3[j + 3] = simd.sums(c30, c31, c32, c33)
+    o0[j], o0[j + 1], o0[j + 2], o0[j + 3] = vectors.sums(c00, c01, c02, c03)
+    o1[j], o1[j + 1], o1[j + 2], o1[j + 3] = vectors.sums(c10, c11, c12, c13)
+    o2[j], o2[j + 1], o2[j + 2], o2[j + 3] = vectors.sums(c20, c21, c22, c23)
+    o3[j], o3[j + 1], o3[j + 2], o3[j + 3] = vectors.sums(c30, c31, c32, c33)
 
 
 @jit()
@@ -158,82 +141,8 @@ def _weight_blocks(x, g, layout, lanes, sums):
         _weight(x[some], g[some], layout, lanes, sums[i])
 
 
-def _grid(*sizes):
-    return np.indices(sizes).reshape(len(sizes), -1)
-
-
-def _padded(table, size):
-    """The last entry repeated up to a multiple of the size: computed again, to the same bits."""
-    return np.append(table, np.repeat(table[-1:], -table.size % size))
-
-
-def _block(C, size, first, H, W, lanes):
-    """Layout's pixels, padding and size, for the rows and columns from `first` on."""
-    c, y, z = _grid(C, *size)
-    y, z = y - first[0], z - first[1]
-    inside = (y >= 0) & (y < H) & (z >= 0) & (z < W)
-    pixels = np.where(inside, (c * H + y) * W + z, C * H * W) * lanes
-    return pixels, np.setdiff1d(np.arange(C * H * W) * lanes, pixels), (C * H * W + 1) * lanes
-
-
-def _results(F, order, count, lanes):
-    """Layout's results, for F channels of so many places, from the order of the pixels of one."""
-    return ((np.arange(F)[:, None] * count + order) * lanes).reshape(-1)
-
-
-@lru_cache(maxsize=32)
-def _layout(F, C, kernel, stride, padding, size, places, lanes):
-    """For conv2d; and the places of the kernel alone, for the gradient of its weights."""
-    H, W = ((n - 1) * s + k for n, s, k in zip(places, stride, kernel, strict=True))
-    (c, i, j), (y, z) = _grid(C, *kernel), _grid(*places)
-    starts = ((c * H + i) * W + j) * lanes
-    at = (y * stride[0] * W + z * stride[1]) * lanes
-    filled = _padded(at, simd.PARTS)
-    block = _block(C, size, (-padding[0], -padding[1]), H, W, lanes)
-    return (
-        Layout(*block, starts, np.array([0, starts.size]), filled, np.array([0, filled.size]),
-               _results(F, np.arange(at.size), filled.size, lanes)),
-        at,
-    )  # fmt: skip
-
-
-def _phases(size, kernel, stride, padding):
-    """Along one axis, for the pixels y s + b of a transposed convolution, and each b < s:
-    b, how many they are, the kernel's element r that lies on the first place, how many elements
-    r + u s there are, and where the pixels begin whose sum with them, backwards, is the first."""
-    for b in range(min(stride, size)):
-        q, r = divmod(b + padding, stride)
-        taps = len(range(r, kernel, stride))
-        yield b, -((b - size) // stride), r, taps, q + 1 - taps
-
-
-@lru_cache(maxsize=32)
-def _transposed_layout(F, C, kernel, stride, padding, shape, size, lanes):
-    """..., and for each phase where its part of the kernel begins."""
-    axes = [list(_phases(*axis)) for axis in zip(size, kernel, stride, padding, strict=True)]
-    first = [min(begin for *_, begin in axis) for axis in axes]
-    H, W = (max(n - 1 + begin + max(taps, 1) for _, n, _, taps, begin in axis) - least
-            for axis, least in zip(axes, first, strict=True))  # fmt: skip
-    starts, places, parts, count = [], [], [], 0
-    order = np.empty(size, np.intp)
-    for b, n, r, taps, begin in axes[0]:
-        for b_, n_, r_, taps_, begin_ in axes[1]:
-            (f, i, j), (y, z) = _grid(F, taps, taps_), _grid(n, n_)
-            at = (f * H + i + begin - first[0]) * W + j + begin_ - first[1]
-            starts.append(at * lanes)
-            places.append(_padded((y * W + z) * lanes, simd.PARTS))
-            parts.append((r, r_))
-            order[b :: stride[0], b_ :: stride[1]] = count + np.arange(y.size).reshape(n, n_)
-            count += places[-1].size
-    terms, ends = (np.cumsum([0, *map(len, tables)]) for tables in (starts, places))
-    block = _block(F, shape, first, H, W, lanes)
-    starts, places = np.concatenate(starts), np.concatenate(places)
-    results = _results(C, order.reshape(-1), count, lanes)
-    return Layout(*block, starts, terms, places, ends, results), parts
-
-
 def _correlation(x, matrix, bias, layout, out):
-    lanes = simd.REGISTER // x.itemsize
+    lanes = vectors.REGISTER // x.itemsize
     bias = np.append(bias, np.zeros(max(0, ROWS - bias.size), x.dtype))
     arguments = matrix, bias, layout, lanes
     if len(x) * matrix.size * layout.places.size > SERIAL:
@@ -258,9 +167,9 @@ def _convolved(x, w, b, *, stride, padding):
 @accelerates(ops.convolution, _convolved)
 def convolution(y, x, w, b, *, stride, padding):
     F, C, *kernel = w.shape
-    lanes = simd.REGISTER // x.itemsize
+    lanes = vectors.REGISTER // x.itemsize
     how = tuple(kernel), tuple(stride), tuple(padding)
-    layout, _ = _layout(F, C, *how, x.shape[2:], y.shape[2:], lanes)
+    layout, _ = convolution_layout(F, C, *how, x.shape[2:], y.shape[2:], lanes)
     matrix = _at_least(w.reshape(F, -1), ROWS, 0).reshape(-1)
     _correlation(contiguous(x), matrix, b, layout, y)
 
@@ -272,9 +181,9 @@ def _transposed(x, w, *, stride, padding, size):
 @accelerates(ops.convolution_transpose, _transposed)
 def convolution_transpose(y, x, w, *, stride, padding, size):
     (F, C, *kernel), shape, size = w.shape, x.shape[2:], tuple(size)
-    lanes = simd.REGISTER // x.itemsize
+    lanes = vectors.REGISTER // x.itemsize
     how = tuple(kernel), tuple(stride), tuple(padding)
-    layout, parts = _transposed_layout(F, C, *how, shape, size, lanes)
+    layout, parts = transposed_layout(F, C, *how, shape, size, lanes)
     backwards = w.transpose(1, 0, 2, 3)
     kernels = (backwards[:, :, i :: stride[0], j :: stride[1]][..., ::-1, ::-1] for i, j in parts)
     matrix = [_at_least(part.reshape(C, -1), ROWS, 0).reshape(-1) for part in kernels]
@@ -289,8 +198,8 @@ def _weights(x, g, *, stride, padding, kernel):
 def convolution_weight(y, x, g, *, stride, padding, kernel):
     (N, C, *size), F = x.shape, g.shape[1]
     how = tuple(kernel), tuple(stride), tuple(padding)
-    lanes = simd.REGISTER // x.itemsize
-    layout, places = _layout(F, C, *how, tuple(size), g.shape[2:], lanes)
+    lanes = vectors.REGISTER // x.itemsize
+    layout, places = convolution_layout(F, C, *how, tuple(size), g.shape[2:], lanes)
     K = layout.starts.size
     layout = layout._replace(starts=_at_least(layout.starts[None], 0, SIDE)[0], places=places)
     sums = np.empty((-(-N // lanes), max(F, SIDE), max(K, SIDE)), x.dtype)

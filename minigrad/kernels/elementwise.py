@@ -15,7 +15,8 @@ from numba import float32
 from numba.extending import overload, register_jitable
 
 from minigrad import ops
-from minigrad.kernels.jit import accelerates, contiguous, flat, jit, like, pool, prange
+from minigrad.kernels.compile import accelerates, contiguous, flat, jit, like, prange
+from minigrad.kernels.threads import pool
 
 LARGE, PIECES = 2**17, 32  # elements that are worth sharing among threads, and in how many pieces
 

@@ -1,7 +1,7 @@
 """The matrix product, at the speed of a vendor's BLAS and on numba's own threads.
 
-A tile of five rows by one wide vector (simd.py) of the result stays in registers while k runs. Of
-a, single elements are read, by strides: a and aᵀ are the same to it. Of b, rows as wide as the
+A tile of five rows by one wide vector (vectors.py) of the result stays in registers while k runs.
+Of a, single elements are read, by strides: a and aᵀ are the same to it. Of b, rows as wide as the
 vector are read, and these are copied first, a panel of that width and some depth after another: in
 b they may lie pages apart, or cross lines of the cache, or, if b is a transpose, be columns.
 (After Goto & van de Geijn 2008, who also copy a.)
@@ -16,10 +16,11 @@ summed over k by one thread: the result does not depend on how many there are.
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels import simd
-from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
+from minigrad.kernels import vectors
+from minigrad.kernels.compile import accelerates, contiguous, jit, prange
+from minigrad.kernels.threads import pool
 
-ROWS = 5  # of a register tile: see simd.BYTES
+ROWS = 5  # of a register tile: see vectors.BYTES
 DEPTH = 512  # rows at most that are copied at a time,
 CACHE = 2**18  # and bytes, about: of panels side by side
 PIECES = 8  # at least, of a product that is shared among threads
@@ -34,30 +35,30 @@ def _rows_tile(a, p, row, step, b, starts, places, out, q, M, more, skip):
     a's element (i, k) is a[p + i·row + k·step]. b's row k is the vector whose registers begin at
     starts[k] + places. The first `skip` rows are not written: another tile has them.
     """
-    c0 = c1 = c2 = c3 = c4 = simd.zeros(b)
+    c0 = c1 = c2 = c3 = c4 = vectors.zeros(b)
     if more:
-        c0 = simd.load(out, q)
-        c1 = simd.load(out, q + M)
-        c2 = simd.load(out, q + 2 * M)
-        c3 = simd.load(out, q + 3 * M)
-        c4 = simd.load(out, q + 4 * M)
+        c0 = vectors.load(out, q)
+        c1 = vectors.load(out, q + M)
+        c2 = vectors.load(out, q + 2 * M)
+        c3 = vectors.load(out, q + 3 * M)
+        c4 = vectors.load(out, q + 4 * M)
     for k in range(starts.size):
-        v = simd.gather(b, starts[k], places)
-        c0 = simd.fma(a[p], v, c0)
-        c1 = simd.fma(a[p + row], v, c1)
-        c2 = simd.fma(a[p + 2 * row], v, c2)
-        c3 = simd.fma(a[p + 3 * row], v, c3)
-        c4 = simd.fma(a[p + 4 * row], v, c4)
+        v = vectors.gather(b, starts[k], places)
+        c0 = vectors.fma(a[p], v, c0)
+        c1 = vectors.fma(a[p + row], v, c1)
+        c2 = vectors.fma(a[p + 2 * row], v, c2)
+        c3 = vectors.fma(a[p + 3 * row], v, c3)
+        c4 = vectors.fma(a[p + 4 * row], v, c4)
         p += step
     if skip < 1:
-        simd.store(out, q, c0)
+        vectors.store(out, q, c0)
     if skip < 2:
-        simd.store(out, q + M, c1)
+        vectors.store(out, q + M, c1)
     if skip < 3:
-        simd.store(out, q + 2 * M, c2)
+        vectors.store(out, q + 2 * M, c2)
     if skip < 4:
-        simd.store(out, q + 3 * M, c3)
-    simd.store(out, q + 4 * M, c4)
+        vectors.store(out, q + 3 * M, c3)
+    vectors.store(out, q + 4 * M, c4)
 
 
 @jit()
@@ -69,10 +70,10 @@ def _pack(b, turned, K, M, first, depth, start, stop, lanes, packed):
     if not turned:
         for k in range(depth):
             for p in range(start, stop):
-                row = simd.load(b, (first + k) * M + min(p * lanes, M - lanes))
-                simd.store(packed, ((p - start) * depth + k) * lanes, row)
+                row = vectors.load(b, (first + k) * M + min(p * lanes, M - lanes))
+                vectors.store(packed, ((p - start) * depth + k) * lanes, row)
         return
-    part = lanes // simd.PARTS
+    part = lanes // vectors.PARTS
     rows, columns = np.arange(part) * K, np.arange(part) * lanes
     for p in range(start, stop):
         for i in range(0, lanes, part):
@@ -80,16 +81,16 @@ def _pack(b, turned, K, M, first, depth, start, stop, lanes, packed):
             to = (p - start) * depth * lanes + i
             for tile in range(0, depth, part):
                 k = min(tile, depth - part)
-                simd.transpose(b, rows, at + k, packed, columns, to + k * lanes)
+                vectors.transpose(b, rows, at + k, packed, columns, to + k * lanes)
 
 
 @jit()
 def _block(a, row, step, b, turned, out, N, K, M, lanes, top, bottom, start, stop):
     """Rows top ≤ i < bottom of panels start ≤ p < stop of the product."""
-    packed = simd.aligned((stop - start) * min(K, DEPTH) * lanes, b)
-    places = np.arange(0, lanes, lanes // simd.PARTS)
+    packed = vectors.aligned((stop - start) * min(K, DEPTH) * lanes, b)
+    places = np.arange(0, lanes, lanes // vectors.PARTS)
     highest = min(top, N - ROWS)
-    edge = simd.aligned((bottom - highest) * lanes, b)  # the panel that is moved back inside
+    edge = vectors.aligned((bottom - highest) * lanes, b)  # the panel that is moved back inside
     slabs = (K + DEPTH - 1) // DEPTH
     for slab in range(slabs):
         first = slab * K // slabs
@@ -134,7 +135,7 @@ def _at_least(array, rows, columns):
 def _pieces(tiles, panels, K):
     """How often to divide the rows and the columns of a product. Each piece copies its own b, but
     the result is best written in long rows."""
-    wide = max(1, CACHE // (min(K, DEPTH) * simd.BYTES))
+    wide = max(1, CACHE // (min(K, DEPTH) * vectors.BYTES))
     down = max(1, min(PIECES, tiles // MANY))
     across = min(panels, max(-(-panels // wide), -(-PIECES // down)))
     return max(down, min(-(-PIECES // across), tiles // FEW)), across
@@ -146,7 +147,7 @@ def _product(y, a, b):
     if K == 0:
         y[...] = 0
         return
-    lanes = simd.BYTES // a.itemsize
+    lanes = vectors.BYTES // a.itemsize
     if M < lanes <= N:  # a narrow result, such as a 10-dimensional latent: turn it on its side
         side = np.empty((M, N), a.dtype)
         _product(side, b.T, a.T)
@@ -157,7 +158,7 @@ def _product(y, a, b):
     else:
         a = _at_least(a, ROWS, 0)
         flat, row, step, height = a.reshape(-1), K, 1, len(a)
-    turned = b.T.flags.c_contiguous and not b.flags.c_contiguous and K >= lanes // simd.PARTS
+    turned = b.T.flags.c_contiguous and not b.flags.c_contiguous and K >= lanes // vectors.PARTS
     b = _at_least(b.T, lanes, 0) if turned else _at_least(b, 0, lanes)
     width = len(b) if turned else b.shape[1]
     fits = y.shape == (height, width) and y.flags.carray

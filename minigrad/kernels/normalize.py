@@ -6,7 +6,8 @@ has few of them side by side or one, and adds up each column over the batch in d
 
 import numpy as np
 
-from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
+from minigrad.kernels.compile import accelerates, contiguous, jit, prange
+from minigrad.kernels.threads import pool
 from minigrad.ops import normalization
 
 PIECES = 32  # into which the channels are divided

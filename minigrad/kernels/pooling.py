@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels.jit import accelerates, contiguous, jit, pool, prange
+from minigrad.kernels.compile import accelerates, contiguous, jit, prange
+from minigrad.kernels.threads import pool
 from minigrad.ops.images import window_places
 
 

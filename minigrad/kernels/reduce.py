@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from minigrad import ops
+from minigrad.kernels.compile import accelerates, contiguous, flat, jit
 from minigrad.kernels.elementwise import _exp
-from minigrad.kernels.jit import accelerates, contiguous, flat, jit
 from minigrad.ops.reductions import axes_of, reduced_shape
 
 BLOCK = 4096  # summed apart, so that the rounding error of a long sum stays that of a short one

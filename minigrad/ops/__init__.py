@@ -28,7 +28,7 @@ from minigrad.ops.pooling import (
 )  # fmt: skip
 from minigrad.ops.normalization import batch_norm, batch_norm_pull, moments, normalized_sum
 from minigrad.ops.losses import cross_entropy, itakura_saito, log_bernoulli
-from minigrad.ops.random import bernoulli, rand, randn
+from minigrad.ops.draws import bernoulli, rand, randn
 import minigrad.ops.methods  # noqa: F401  which hangs the operators on Tensor
 # isort: on
 

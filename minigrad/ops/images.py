@@ -92,8 +92,8 @@ def convolution(x, w, b, /, stride, padding):
 
 
 convolution.pulls = (
-    lambda g, y, x, w, b, stride, padding: (
-        convolution_transpose(g, w, stride, padding, x.shape[2:])
+    lambda g, y, x, w, b, stride, padding: convolution_transpose(
+        g, w, stride, padding, x.shape[2:]
     ),
     lambda g, y, x, w, b, stride, padding: convolution_weight(x, g, stride, padding, w.shape[2:]),
     lambda g, y, x, w, b, stride, padding: g.sum((0, 2, 3)),
@@ -127,8 +127,8 @@ def convolution_transpose(x, w, /, stride, padding, size):
 
 convolution_transpose.pulls = (
     lambda g, y, x, w, stride, padding, size: convolution(g, w, _no_bias(w), stride, padding),
-    lambda g, y, x, w, stride, padding, size: (
-        convolution_weight(g, x, stride, padding, w.shape[2:])
+    lambda g, y, x, w, stride, padding, size: convolution_weight(
+        g, x, stride, padding, w.shape[2:]
     ),
 )
 
@@ -151,8 +151,8 @@ def convolution_weight(x, g, /, stride, padding, kernel):
 
 
 convolution_weight.pulls = (
-    lambda c, y, x, g, stride, padding, kernel: (
-        convolution_transpose(g, c, stride, padding, x.shape[2:])
+    lambda c, y, x, g, stride, padding, kernel: convolution_transpose(
+        g, c, stride, padding, x.shape[2:]
     ),
     lambda c, y, x, g, stride, padding, kernel: convolution(x, c, _no_bias(c), stride, padding),
 )

@@ -67,8 +67,8 @@ def _batch_norm(x, weight, bias, /, eps):
 
 
 _batch_norm.pulls = (
-    lambda g, ys, x, weight, bias, eps: (
-        batch_norm_pull(g * _channels(weight, x), x, ys[1], ys[2], eps)
+    lambda g, ys, x, weight, bias, eps: batch_norm_pull(
+        g * _channels(weight, x), x, ys[1], ys[2], eps
     ),
     lambda g, ys, x, weight, bias, eps: normalized_sum(g, x, ys[1], ys[2], eps),
     lambda g, ys, x, weight, bias, eps: g.sum(_axes(x)),
@@ -129,8 +129,8 @@ def normalized_sum(g, x, average, variance, /, eps):
 
 normalized_sum.pulls = (
     lambda c, y, g, x, average, variance, eps: _channels(c, x) * _normalized(x, eps),
-    lambda c, y, g, x, average, variance, eps: (
-        batch_norm_pull(_channels(c, x) * g, x, average, variance, eps)
+    lambda c, y, g, x, average, variance, eps: batch_norm_pull(
+        _channels(c, x) * g, x, average, variance, eps
     ),
     None,
     None,

@@ -1,5 +1,8 @@
 """Each thread's generator of random numbers, seeded, with a state that can be saved.
 
+For users it is `minigrad.random`, as PyTorch's is `torch.random`. No file of the package has the
+name of a module of Python's: a Python that is started in the package's folder would import it.
+
 A thread has its own, so that a run's numbers are those of its seed whatever runs beside it. One
 that never called `seed` draws from a stream that the main thread's last seed and the number of such
 threads before it decide. SFC64 is NumPy's fastest bit generator, and drawing pixels is part of

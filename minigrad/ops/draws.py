@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from minigrad import random
+from minigrad import rng
 from minigrad.core.primitive import primitive
 
 
 @primitive
 def randn(*, shape, dtype=np.float32):
     """y ~ N(0, 1), of that shape.   VJP: none"""
-    return random.normal(shape, dtype)
+    return rng.normal(shape, dtype)
 
 
 @primitive
 def rand(*, shape, dtype=np.float32):
     """y ~ uniform from 0 to 1, of that shape.   VJP: none"""
-    return random.uniform(shape, dtype=dtype)
+    return rng.uniform(shape, dtype=dtype)
 
 
 @primitive
 def bernoulli(p, /):
     """y = 1 with probability p, else 0, for each element.   VJP: none"""
-    return random.bernoulli(p)
+    return rng.bernoulli(p)
 
 
 randn.pulls = rand.pulls = bernoulli.pulls = ()

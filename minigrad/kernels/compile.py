@@ -1,10 +1,8 @@
-"""How the numba kernels are compiled, and kept to one pool of threads."""
+"""How a kernel is compiled, what it is given, and how it says which primitive it is for."""
 
 import ctypes
 import os
 import sys
-import threading
-from pathlib import Path
 
 import llvmlite.binding as llvm
 import numba
@@ -14,7 +12,7 @@ from numba import prange
 from minigrad.core.primitive import Kernel
 from minigrad.kernels.cache import Cache
 
-__all__ = ["COMPILED", "accelerates", "contiguous", "flat", "jit", "like", "pool", "prange"]
+__all__ = ["COMPILED", "accelerates", "contiguous", "flat", "jit", "like", "prange"]
 
 COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the forward
 
@@ -47,44 +45,6 @@ def jit(**options):
         return dispatcher
 
     return decorate
-
-
-class _Pool:
-    """The threads that all parallel kernels share: `with pool:` around each call of one.
-
-    It is a lock, because two Python threads that enter parallel kernels at once abort the process
-    under numba's simplest threading layer.
-
-    And it decides how threads wait for the next kernel, which in training is never far. OpenMP's,
-    as in PyTorch, spin for a while before they sleep; those of TBB sleep at once, and to wake them
-    costs a tenth of a training step, more on a virtual machine. Beside another busy process it is
-    the other way round: there NUMBA_THREADING_LAYER=tbb is faster, for whoever has time does the
-    work that is left. So TBB is the second choice, where there is no OpenMP.
-    """
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._started = False
-
-    def __enter__(self):
-        if not self._started:
-            self._start()
-        self._lock.acquire()
-
-    def _start(self):
-        if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
-            numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-        try:  # numba looks for TBB by name; loaded from where pip puts it, it is found
-            ctypes.CDLL(str(Path(sys.prefix, "lib", "libtbb.so.12")), mode=ctypes.RTLD_GLOBAL)
-        except OSError:
-            pass
-        self._started = True
-
-    def __exit__(self, *_):
-        self._lock.release()
-
-
-pool = _Pool()
 
 
 def contiguous(array):

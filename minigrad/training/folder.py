@@ -5,6 +5,7 @@ import os
 import re
 import weakref
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 try:
@@ -12,10 +13,9 @@ try:
 except ImportError:  # Windows: no locks, so two processes in one folder go unnoticed there
     fcntl = None  # type: ignore[assignment]
 
-WEIGHTS = re.compile(r"(model|generator|discriminator)-\d{5,}\.safetensors")
-OURS = re.compile(  # what the runs of either script leave, beside the lock
-    rf"{WEIGHTS.pattern}|checkpoint\.safetensors|metrics\.jsonl|summary\.json|training\.gif"
-    r"|(curves|samples|samples_mean|traversal|reconstructions|latent|losses|real|fake_\d{4,})\.png"
+WEIGHTS = re.compile(r"[a-z]\w*-\d{5,}\.safetensors")  # such as model-20000.safetensors
+OURS = re.compile(  # what every run leaves, beside the lock
+    rf"{WEIGHTS.pattern}|checkpoint\.safetensors|metrics\.jsonl|summary\.json|curves\.png"
 )
 TORN = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.\w+")  # one of these while it is being written
 
@@ -70,12 +70,18 @@ def _unlock(file):
     os.close(file)
 
 
-def earlier_run(folder):
-    """The names of an earlier run's files in the folder; none if our names are free there.
+def is_a_runs(name, files):
+    """Whether a run writes a file of this name: any run, or one of `files`, which are patterns."""
+    return bool(OURS.fullmatch(name)) or any(fnmatchcase(name, pattern) for pattern in files)
 
-    A run is known by its weights beside its summary or metrics, or by metrics beside its lock; and
-    several runs by their common summary. Raises Abort if files that have our names, but are no
-    run's, stand in the way, or if there can't be a folder.
+
+def earlier_run(folder, files=()):
+    """The names of an earlier run's files in the folder; none if such names are free there.
+
+    files: patterns of names that a run writes besides those of every run. A run is known by its
+    weights beside its summary or metrics, or by metrics beside its lock; and several runs by their
+    common summary. Raises Abort if files with such names, but no run's, stand in the way, or if
+    there can't be a folder.
     """
     if folder.is_symlink() and not folder.exists():
         raise Abort(
@@ -86,7 +92,7 @@ def earlier_run(folder):
         return []
     if not folder.is_dir():
         raise Abort(f"{folder} is a file, not a folder; choose another --out")
-    names = sorted(name for name in os.listdir(folder) if OURS.fullmatch(name))
+    names = sorted(name for name in os.listdir(folder) if is_a_runs(name, files))
     metrics = "metrics.jsonl" in names and _are_metrics(folder / "metrics.jsonl")
     known = (
         (metrics or "summary.json" in names) and any(WEIGHTS.fullmatch(name) for name in names)
@@ -152,7 +158,7 @@ def _free(path, make):
             number += 1
 
 
-def make_room(path, replace):
+def make_room(path, replace, files=()):
     """For the summary of several runs. An earlier one is set aside, unless it shall be replaced;
     so is a run that has its summary there. Returns where to, if anything was. Raises Abort."""
     if not os.path.lexists(path):
@@ -165,16 +171,16 @@ def make_room(path, replace):
         return aside
     if replace or not OURS.fullmatch(path.name):
         raise Abort(f"{path} is not a summary of several runs; move it, or choose another --out")
-    names, lock = earlier_run(path.parent), Lock(path.parent)
+    names, lock = earlier_run(path.parent, files), Lock(path.parent)
     try:
         return set_aside(path.parent, names)
     finally:
         lock.release()
 
 
-def remove_torn(folder):
-    """Remove what a kill left of files that were being written; they have our names inside."""
+def remove_torn(folder, files=()):
+    """Remove what a kill left of files that were being written; their names are inside its own."""
     for name in os.listdir(folder):
         torn = TORN.fullmatch(name)
-        if torn and OURS.fullmatch(torn[1]):
+        if torn and is_a_runs(torn[1], files):
             (folder / name).unlink()

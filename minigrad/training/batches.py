@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minigrad import random
+from minigrad import rng
 
 
 class Batches:
@@ -46,7 +46,7 @@ class Batches:
 
     def __next__(self) -> np.ndarray:
         if self.position >= len(self.order):
-            self.order, self.position = random.permutation(self.count)[: self.used], 0
+            self.order, self.position = rng.permutation(self.count)[: self.used], 0
         batch = self.order[self.position : self.position + self.batch_size]
         self.position += self.batch_size
         return batch

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from minigrad.kernels.jit import jit
+from minigrad.kernels.compile import jit
 
 _has = llvm.get_host_cpu_features().get
 REGISTER = 64 if _has("avx512f") else 32 if _has("avx") else 16  # bytes

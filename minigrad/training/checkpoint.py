@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 
 # The checksum as it stands in the file, where metadata is a string of JSON within JSON, and what
 # stands in its place while it is computed.
@@ -46,7 +45,7 @@ def save(path, arrays: Mapping[str, np.ndarray], **metadata) -> None:
             f"save: JSON would change the metadata's {', '.join(changed)}: give text, numbers, "
             "lists, and dictionaries whose keys are text"
         )
-    content = safetensors.numpy.save(contiguous, {"minigrad": text})
+    content = _safetensors().save(contiguous, {"minigrad": text})
     start, stop = _checksum_place(content)
     content = content[:start] + _checksum(content) + content[stop:]
     with replacing(path) as temporary:
@@ -93,7 +92,14 @@ def load(path) -> tuple[dict[str, np.ndarray], dict]:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     metadata = json.loads(header["__metadata__"]["minigrad"])
     del metadata["sha256"]
-    return safetensors.numpy.load(content), metadata
+    return _safetensors().load(content), metadata
+
+
+def _safetensors():
+    """Imported for the first file: a training that saves nothing need not have it."""
+    import safetensors.numpy
+
+    return safetensors.numpy
 
 
 def _checksum(content):

@@ -9,8 +9,13 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
-from minigrad.checkpoint import replacing
 from minigrad.console import say, warn
+from minigrad.training.checkpoint import replacing
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 def picture(draw):
@@ -170,3 +175,11 @@ def print_table(table, unit):
     say(f"{unit:18}" + "".join(f"{LABELS.get(name, name):>16}" for name in names))
     for what, row in table.items():
         say(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))
+
+
+def peak_memory():
+    """The most memory that this process has had in use so far, in megabytes; None on Windows."""
+    if resource is None:
+        return None
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kilobytes / (1024 if sys.platform != "darwin" else 1024**2))

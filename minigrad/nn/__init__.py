@@ -1,0 +1,18 @@
+"""Layers, with PyTorch's names, arguments, weights and initial values, printed as PyTorch's.
+
+A setting that makes no sense is a TypeError or a ValueError that says what it must be.
+"""
+
+from minigrad.nn.activations import ELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigrad.nn.convolution import Conv2d, ConvTranspose2d
+from minigrad.nn.linear import Linear
+from minigrad.nn.module import Module, Parameter, Sequential
+from minigrad.nn.normalization import BatchNorm1d, BatchNorm2d, Dropout
+from minigrad.nn.pooling import AvgPool2d, MaxPool2d
+from minigrad.nn.shapes import Flatten, PixelShuffle, Unflatten
+
+__all__ = [
+    "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "ELU",
+    "Flatten", "LeakyReLU", "Linear", "MaxPool2d", "Module", "Parameter", "PixelShuffle", "ReLU",
+    "Sequential", "Sigmoid", "Softplus", "Tanh", "Unflatten",
+]  # fmt: skip

@@ -1,0 +1,97 @@
+"""The command line of a training script, and how it ends."""
+
+import argparse
+import math
+import sys
+from contextlib import contextmanager
+
+from minigrad import console
+from minigrad.console import say, warn
+from minigrad.data import DataError
+from minigrad.paths import expand
+from minigrad.training.checkpoint import CheckpointError
+from minigrad.training.folder import Abort
+from minigrad.training.run import checkpoint_path
+from minigrad.training.signals import Interrupted
+
+
+class Parser(console.Parser):
+    """Takes --iter_max and --iter-max alike."""
+
+    def add_option(self, name, **settings):
+        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+        self.add_argument(*spellings, dest=name, **settings)
+
+    def add_run_options(self):
+        """The options that are the same in each script."""
+        add = self.add_option
+        add("runs", type=whole(1), default=1, help="how many runs (%(default)s)")
+        add("jobs", type=whole(1), default=1, help="runs side by side (%(default)s)")
+        add("lr", type=positive, default=1e-3, help="Adam's step size (%(default)s)")
+        where = "where the data lie (default: found or fetched)"
+        add("data_dir", type=folder_path, help=where)
+        add("resume", action="store_true", help="go on from the run's last checkpoint")
+
+
+def whole(low):
+    """For argparse: a whole number, low or more."""
+
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number of {low} or more")
+        return value
+
+    return parse
+
+
+def positive(text):
+    """For argparse: a positive number, at most 1e30."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1e30:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of at most 1e30")
+    return value
+
+
+def folder_path(text):
+    """For argparse: a folder's path, with ~ for the user's home."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder")
+    try:
+        return expand(text)
+    except FileNotFoundError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def resumes(options, folder):
+    """Whether the run in that folder goes on: of several runs, --resume starts those that were not
+    reached before."""
+    return options.resume and (options.runs == 1 or checkpoint_path(folder).exists())
+
+
+@contextmanager
+def clean_exit():
+    """Turns what a user can cause into one message and an exit code, without a traceback."""
+    try:
+        yield
+    except (Abort, CheckpointError, DataError) as error:
+        sys.exit(f"error: {error}")
+    except Interrupted as error:
+        number, folder = error.args
+        say(f"\nstopped and saved in {folder}; the same command with --resume goes on from there")
+        sys.exit(128 + number)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or error
+        sys.exit(f"error: {where}{reason}; make room or get rights there, or change --out")
+    except MemoryError as error:
+        sys.exit(f"error: out of memory; free some, or choose a smaller model or batch ({error})")
+    except KeyboardInterrupt:
+        warn("\nstopped")
+        sys.exit(130)

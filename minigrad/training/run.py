@@ -1,0 +1,203 @@
+"""A training run: its folder, and a loop that can stop anywhere and go on to the same bits."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from minigrad import rng
+from minigrad.console import progress as progress_bar
+from minigrad.console import say
+from minigrad.training.checkpoint import load, replacing, save
+from minigrad.training.folder import Abort, Lock, earlier_run, remove_torn, set_aside
+from minigrad.training.metrics import Metrics
+from minigrad.training.signals import Interrupted, handling, stop_signals
+
+
+class Run:
+    """A folder with metrics.jsonl, a checkpoint and a lock, and the loop that fills them.
+
+        with Run("runs/mine", model=model, adam=adam, batches=batches) as run:
+            for iteration in run.steps(5000):
+                ...
+                iteration.log(loss=loss)
+
+    settings: what a checkpoint must have been made with, for a run to go on from it.
+    resume: go on from the checkpoint in the folder, with the bits of a run that never stopped.
+        Otherwise an earlier run that stands there is set aside, and nothing of it is lost.
+    files: names, as patterns, of what the training writes there besides, such as "samples*.png":
+        they are set aside with the rest. `curves.png`, `summary.json` and weights are known.
+    parts: whatever a step changes, by name; each has state_dict and load_state_dict. The random
+        generator is always one of them.
+
+    Raises Abort, and changes nothing, if there is no checkpoint to go on from or it does not fit,
+    if files that are no run's would be overwritten, or if another run is at work in the folder.
+    """
+
+    def __init__(self, folder, settings=None, *, resume=False, files=(), **parts):
+        self.folder, self.settings, self.parts = Path(folder), settings or {}, parts
+        self.checkpoint = checkpoint_path(self.folder)
+        self.iteration = 0  # the last one that was done
+        self.signal = 0  # the first one that asked the run to end
+        self._steps = None
+        if resume and not self.checkpoint.exists():
+            raise Abort(f"--resume: there is no {self.checkpoint}; start without --resume")
+        if not resume:
+            earlier_run(self.folder, files)  # before anything is made there that would have to go
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = Lock(self.folder)
+        try:
+            if resume:
+                self._go_on()
+            else:
+                self._start_afresh(files)
+            remove_torn(self.folder, files)
+        except BaseException:
+            self._lock.undo()
+            raise
+
+    def _start_afresh(self, files):
+        """Now that nobody else can change the folder."""
+        if names := earlier_run(self.folder, files):
+            aside = set_aside(self.folder, names)
+            say(f"the earlier run in {self.folder} is now in {aside}")
+        self._metrics = Metrics(self.folder / "metrics.jsonl", 0)
+
+    def _go_on(self):
+        arrays, made_with = load(self.checkpoint)
+        iteration = made_with.pop("iteration", None)
+        if type(iteration) is not int:
+            raise Abort(f"--resume: {self.checkpoint} is no checkpoint, but weights")
+        if made_with != self.settings:
+            raise Abort(
+                f"--resume: {self.checkpoint} was made with {made_with}, not {self.settings}"
+            )
+        self._metrics = Metrics(self.folder / "metrics.jsonl", iteration)
+        self._restore(arrays)
+        self.iteration = iteration
+
+    # ---- the loop
+
+    def steps(self, until, record=100, save=1000, progress=True):
+        """The iterations up to number `until`, from 1 or from where the checkpoint was made.
+
+        record, save: what they log goes into metrics.jsonl, as means, every so many iterations,
+        and a checkpoint is made every so many; both also at the last. progress: show a bar.
+
+        Ctrl-C, SIGTERM and a closed terminal end the loop after the iteration in which they come:
+        it is saved, and Interrupted is raised. Raises Abort if `until` has been passed already.
+        """
+        if self.iteration > until:
+            at = self.iteration
+            raise Abort(f"{self.folder} is at iteration {at} already; {until} was asked for")
+        self._steps = self._iterations(until, record, save, progress)
+        return self._steps
+
+    def _iterations(self, until, record, save, progress):
+        def note(number, frame):
+            self.signal = self.signal or number
+
+        bar = progress_bar(
+            unit="it", mininterval=0.5, initial=self.iteration, total=until, disable=not progress
+        )
+        with bar, self._metrics, handling(stop_signals(), note):
+            for number in range(self.iteration + 1, until + 1):
+                yield Iteration(number, until, self._metrics)
+                self.iteration = number
+                bar.update()
+                if number % record == 0 or number == until:
+                    means = self._metrics.record(number)
+                    bar.set_postfix_str("  ".join(f"{k} {mean:.2f}" for k, mean in means.items()))
+                if number % save == 0 or number == until or self.signal:
+                    self.save_checkpoint()
+                if self.signal:
+                    raise Interrupted(self.signal, self.folder)
+
+    @property
+    def metrics(self) -> list[dict]:
+        """The lines of metrics.jsonl so far."""
+        return self._metrics.lines
+
+    # ---- what is saved
+
+    def save_checkpoint(self):
+        """Replace the checkpoint, after the metrics that belong to it are on the disk."""
+        self._metrics.sync()
+        save(self.checkpoint, self._state(), iteration=self.iteration, **self.settings)
+
+    def save_summary(self, **values) -> dict:
+        """Write summary.json: settings, iterations, seconds of training, and these. Returns it."""
+        seconds = self.metrics[-1]["seconds"] if self.metrics else 0.0
+        about = {"iterations": self.iteration, "seconds": seconds}
+        summary = self.settings | about | values
+        with replacing(self.folder / "summary.json") as temporary:
+            temporary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        return summary
+
+    def _state(self):
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        states["random"] = rng.get_state()
+        recent = self._metrics.recent.items()
+        states["recent"] = {name: np.array(numbers) for name, numbers in recent}
+        return {f"{part}.{k}": v for part, state in states.items() for k, v in state.items()}
+
+    def _restore(self, arrays):
+        """All of the parts, or none: a checkpoint may be of another architecture."""
+        states: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*self.parts, "recent")}
+        for name, array in arrays.items():
+            part, _, rest = name.partition(".")
+            states.setdefault(part, {})[rest] = array
+        before = {name: part.state_dict() for name, part in self.parts.items()}
+        try:
+            unknown = states.keys() - {*self.parts, "recent", "random"}
+            if unknown or any(array.ndim != 1 for array in states["recent"].values()):
+                raise ValueError(f"there is no place for {', '.join(unknown) or 'its numbers'}")
+            for name, part in self.parts.items():
+                part.load_state_dict(states[name])
+            rng.set_state(states.get("random", {}))  # itself all or nothing: so it comes last
+        except BaseException as error:
+            for name, part in self.parts.items():
+                part.load_state_dict(before[name])
+            if isinstance(error, (ValueError, KeyError, TypeError)):
+                raise Abort(f"{self.checkpoint} is of another model: {error}") from None
+            raise
+        self._metrics.recent = {name: array.tolist() for name, array in states["recent"].items()}
+
+    # ---- its end
+
+    def close(self):
+        """Leave the loop, if it is under way, and release the folder's lock."""
+        if self._steps is not None:
+            self._steps.close()
+        self._lock.release()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Iteration(int):
+    """The number of a step, from 1 on, that can log what it gave."""
+
+    def __new__(cls, number, until, metrics):
+        iteration = super().__new__(cls, number)
+        iteration.last = number == until
+        iteration._metrics = metrics
+        return iteration
+
+    last: bool  # whether the loop ends after it
+    _metrics: Metrics
+
+    def log(self, **values) -> None:
+        """Numbers, or tensors of one number, by name. Raises Abort if one is not finite."""
+        self._metrics.log(self, values)
+
+    def every(self, n) -> bool:
+        """Whether it is number n, 2n, 3n, …"""
+        return self % n == 0
+
+
+def checkpoint_path(folder):
+    return Path(folder) / "checkpoint.safetensors"
