@@ -6,6 +6,7 @@ A wrong setting is an error where it is made, not a wrong number, or an error in
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def _whole(owner, what, number, value, low, words):
     return int(number)
 
 
-def real(owner, what, value, low=-math.inf, high=math.inf, positive=False):
+def real(owner, what, value, low=-math.inf, high=math.inf, positive=False) -> Any:
     """The finite number `value`, from `low` to `high`. TypeError if it is none, else ValueError."""
     if positive:
         words = "a positive number"

@@ -7,6 +7,7 @@ encoding without ± must not end a training: so whatever is printed is printed f
 import argparse
 import os
 import sys
+from typing import Any, NoReturn
 
 PLAIN = str.maketrans({"±": "+-", "−": "-", "…": "...", "×": "x", "σ": "sigma", "—": "-"})
 
@@ -34,7 +35,7 @@ class Forgiving:
             pass
 
 
-def printable(text, encoding):
+def printable(text, encoding) -> str:
     """The text with what the encoding lacks written in other signs: `+-`, or an escape.
 
     >>> printable("1.00 ± 0.25 in naïve", "ascii")
@@ -48,12 +49,12 @@ def printable(text, encoding):
     return text
 
 
-def say(text=""):
+def say(text="") -> None:
     """Print a line, if anybody can read it."""
     _line(sys.stdout, text)
 
 
-def warn(text):
+def warn(text) -> None:
     """Print a line on standard error, if anybody can read it."""
     _line(sys.stderr, text)
 
@@ -64,7 +65,7 @@ def _line(stream, text):
     forgiving.flush()
 
 
-def progress(iterable=None, **settings):
+def progress(iterable=None, **settings) -> Any:
     """tqdm's bar on standard error, as wide as the terminal. settings: tqdm's."""
     from tqdm import tqdm  # only now: whoever imports minigrad need not wait for it
 
@@ -78,7 +79,7 @@ class Parser(argparse.ArgumentParser):
         Forgiving(file if file is not None else sys.stderr).write(message or "")
 
 
-def script(main):
+def script(main) -> NoReturn:
     """Call main() as the whole of a program, and exit with what it returns or exits with."""
     for number in (0, 1, 2):
         try:

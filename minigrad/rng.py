@@ -11,6 +11,7 @@ every training step.
 
 import itertools
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,7 +69,7 @@ def set_state(state) -> None:
 
 
 @contextmanager
-def fork(value: int):
+def fork(value: int) -> Iterator[None]:
     """Inside the block draw from another seed; after it, continue as if nothing had been drawn.
 
     An evaluation then gives the same numbers whenever it is made, and disturbs no training.

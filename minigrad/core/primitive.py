@@ -15,7 +15,7 @@ and a graph of operations can be printed, saved or run again.
 import inspect
 from collections.abc import Callable
 from functools import WRAPPER_ASSIGNMENTS
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from minigrad.core.dtypes import operands_of_one_dtype
 from minigrad.core.graph import Node
 from minigrad.core.interpreter import current
 from minigrad.core.tensor import Tensor, clock, owned
+
+P = ParamSpec("P")  # the parameters of a forward, which are those of its operation
+R = TypeVar("R")  # a Tensor, or a tuple of several
+F = TypeVar("F", bound=Callable)
 
 OPERATIONS: dict[str, Callable] = {}  # every operation by name: what the tests must cover
 
@@ -41,7 +45,7 @@ class Kernel(NamedTuple):
     run: Callable
 
 
-class Primitive:
+class Primitive(Generic[P, R]):
     """An operation: a name, a forward on arrays, and for each operand a pull.
 
     forward(*arrays, **static) -> an array, or a tuple of several results.
@@ -88,7 +92,7 @@ class Primitive:
     def __repr__(self):
         return f"<primitive {self.name}>"
 
-    def __call__(self, *values, **static):
+    def __call__(self, *values: P.args, **static: P.kwargs) -> R:
         if len(values) != self.count or len(static) != len(self.static):
             values, static = self._arguments(values, static)
         if static:
@@ -113,6 +117,14 @@ class Primitive:
         return values[:count], given
 
 
+@overload
+def primitive(forward: Callable[P, Any], **settings: Any) -> Primitive[P, Tensor]: ...
+@overload
+def primitive(
+    *, differentiable: int | None, **settings: Any
+) -> Callable[[Callable[P, Any]], Primitive[P, tuple[Tensor, ...]]]: ...
+@overload
+def primitive(**settings: Any) -> Callable[[Callable[P, Any]], Primitive[P, Tensor]]: ...
 def primitive(forward=None, **settings) -> Any:
     """Make a Primitive of its forward, a function of arrays. Give its `pulls` here, or set them.
 
@@ -130,12 +142,12 @@ def primitive(forward=None, **settings) -> Any:
     if forward is None:
         return lambda forward: primitive(forward, **settings)
     ours = forward.__module__.startswith("minigrad.") or settings.get("writes")
-    operation = Primitive(forward if ours else contracts.only_reads(forward), **settings)
+    operation: Any = Primitive(forward if ours else contracts.only_reads(forward), **settings)
     OPERATIONS.setdefault(operation.name, operation)
     return operation
 
 
-def composite(function):
+def composite(function: F) -> F:
     """Register a function of operations as an operation of its own: it needs no pull."""
     OPERATIONS.setdefault(function.__name__, function)
     return function

@@ -10,7 +10,7 @@ from importlib import import_module
 from minigrad.core.interpreter import setting
 
 
-def backend(name):
+def backend(name) -> setting:
     """A block in which this thread computes with numba's kernels, or with the forwards alone."""
     if name not in ("numba", "numpy"):
         raise ValueError(f"MINIGRAD_BACKEND is {name!r}: choose numba or numpy")

@@ -4,6 +4,7 @@ import math
 
 from minigrad import ops
 from minigrad.checks import only, pair, whole
+from minigrad.core.tensor import Tensor
 from minigrad.nn.linear import uniform_parameter
 from minigrad.nn.module import Module
 
@@ -26,7 +27,7 @@ class _Conv(Module):
         self.weight = uniform_parameter((first, second, *self.kernel_size), fan_in)
         self.bias = uniform_parameter((self.out_channels,), fan_in) if bias else None
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
         text += f", stride={self.stride}"
         for name in ("padding", "output_padding"):
@@ -50,7 +51,7 @@ class Conv2d(_Conv):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         self._start(self.out_channels, self.in_channels, bias)
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         return ops.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
 
 
@@ -69,7 +70,7 @@ class ConvTranspose2d(_Conv):
         self.output_padding = pair("ConvTranspose2d", "output_padding", output_padding, low=0)
         self._start(self.in_channels, self.out_channels, bias)
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         how = {"stride": self.stride, "padding": self.padding}
         return ops.conv_transpose2d(
             x, self.weight, self.bias, output_padding=self.output_padding, **how

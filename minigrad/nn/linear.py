@@ -34,11 +34,11 @@ class Linear(Module):
         self.weight = uniform_parameter((self.out_features, self.in_features), self.in_features)
         self.bias = uniform_parameter((self.out_features,), self.in_features) if bias else None
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         sizes = f"in_features={self.in_features}, out_features={self.out_features}"
         return f"{sizes}, bias={self.bias is not None}"
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         x = as_tensor(x)
         if self.bias is None:
             return x @ self.weight.mT

@@ -199,7 +199,7 @@ class Sequential(Module):
             return Sequential(dict(items[index]))
         return items[index][1]
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         for module in self:
             x = module(x)
         return x

@@ -31,11 +31,11 @@ class _BatchNorm(Module):
         self.running_var = Tensor(np.ones(num_features, np.float32))
         self.num_batches_tracked = Tensor(np.array(0))
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         settings = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
         return f"{settings}, affine=True, bias=True, track_running_stats=True"
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         x = as_tensor(x)
         if x.ndim not in self.axes or x.shape[1] != self.weight.size:
             raise ValueError(
@@ -69,10 +69,10 @@ class Dropout(Module):
     def __init__(self, p=0.5):
         self.p = real("Dropout", "p", p, 0, 1)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"p={self.p}, inplace=False"
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         x = as_tensor(x)
         if not self.training:
             return x

@@ -2,6 +2,7 @@
 
 from minigrad import ops
 from minigrad.checks import pair
+from minigrad.core.tensor import Tensor
 from minigrad.nn.module import Module
 
 
@@ -18,18 +19,18 @@ class _Pool2d(Module):
     def _window(self):
         return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self._window().items())
 
 
 class AvgPool2d(_Pool2d):
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         return ops.avg_pool2d(x, **self._window())
 
 
 class MaxPool2d(_Pool2d):
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"{super().extra_repr()}, dilation=1, ceil_mode=False"
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         return ops.max_pool2d(x, **self._window())

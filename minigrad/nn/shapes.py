@@ -4,6 +4,7 @@ import math
 
 from minigrad import ops
 from minigrad.checks import whole
+from minigrad.core.tensor import Tensor
 from minigrad.nn.linear import as_tensor
 from minigrad.nn.module import Module
 
@@ -11,10 +12,10 @@ from minigrad.nn.module import Module
 class Flatten(Module):
     """Merges the axes after the first: x (N, …) -> (N, D)."""
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return "start_dim=1, end_dim=-1"
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         x = as_tensor(x)
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
@@ -31,10 +32,10 @@ class Unflatten(Module):
         sizes = (whole("Unflatten", "a size", size, low=-1) for size in unflattened_size)
         self.unflattened_size = tuple(sizes)  # with -1 for what the others leave
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         x = as_tensor(x)
         sizes = self.unflattened_size
         if -x.ndim <= self.dim < x.ndim:
@@ -53,8 +54,8 @@ class PixelShuffle(Module):
     def __init__(self, upscale_factor):
         self.upscale_factor = whole("PixelShuffle", "upscale_factor", upscale_factor)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"upscale_factor={self.upscale_factor}"
 
-    def forward(self, x):
+    def forward(self, x) -> Tensor:
         return ops.pixel_shuffle(x, upscale_factor=self.upscale_factor)

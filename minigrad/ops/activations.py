@@ -4,6 +4,7 @@ import numpy as np
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
+from minigrad.core.tensor import Tensor
 from minigrad.ops.choices import where
 
 
@@ -28,7 +29,7 @@ softplus.pulls = (lambda g, y, a: g * sigmoid(a),)
 
 
 @composite
-def logsigmoid(a):
+def logsigmoid(a) -> Tensor:
     """y = log σ(a) = −softplus(−a): finite wherever a is, unlike log(sigmoid(a))."""
     (a,) = operands("logsigmoid", (a,))
     return -softplus(-a)

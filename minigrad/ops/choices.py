@@ -130,7 +130,7 @@ _clip.pulls = (lambda g, y, a, low, high: where(a >= low, where(a <= high, g, 0)
 
 
 @composite
-def clip(a, min=None, max=None):
+def clip(a, min=None, max=None) -> Tensor:
     """y = a kept within [min, max].   VJP: ā = g where min ≤ a ≤ max, else 0
 
     Whole numbers between whole bounds stay whole, else they become float32. Raises ValueError

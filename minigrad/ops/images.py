@@ -159,7 +159,7 @@ convolution_weight.pulls = (
 
 
 @composite
-def conv2d(x, weight, bias=None, stride=1, padding=0):
+def conv2d(x, weight, bias=None, stride=1, padding=0) -> Tensor:
     """y = x ⋆ w + b      x (N, C, H, W), w (F, C, KH, KW), b (F,) -> y (N, F, OH, OW)
 
     >>> image, kernel = Tensor([[[[0.0, 1.0, 4.0]]]]), Tensor([[[[-1.0, 1.0]]]])
@@ -172,7 +172,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
 
 
 @composite
-def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0):
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0) -> Tensor:
     """The transpose of `conv2d`:  x (N, F, H, W), w (F, C, KH, KW), b (C,) -> y (N, C, OH, OW)
 
     OH = (H − 1) stride − 2 padding + KH + output_padding: of the heights that conv2d would shrink

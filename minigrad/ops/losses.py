@@ -69,7 +69,7 @@ itakura_saito.pulls = (
 
 
 @composite
-def cross_entropy(logits, labels):
+def cross_entropy(logits, labels) -> Tensor:
     """y = −1/N ∑ log softmax(logits)ₙ at labelₙ:  logits (N, C), labels (N,) of 0 … C − 1 -> ().
 
     Raises ValueError for other shapes, TypeError for labels that are not whole numbers.

@@ -26,7 +26,7 @@ def _writes_in_place(symbol, x, other):
 
 
 def _in_place(symbol, operation):
-    def method(self, other):
+    def method(self, other) -> Tensor:
         _writes_in_place(symbol, self, other)
         with setting(records=False):
             y = operation(self, other)
@@ -37,7 +37,7 @@ def _in_place(symbol, operation):
 
 
 def _compare(relation):
-    def method(self, other):
+    def method(self, other) -> Tensor:
         """With numbers, arrays and tensors; what is no number is left to Python."""
         if not isinstance(other, Tensor) and np.asarray(other).dtype.kind not in "biufc":
             return NotImplemented
@@ -47,25 +47,25 @@ def _compare(relation):
 
 
 class Methods:
-    ndim: int  # of the Tensor that these are hung on
+    """What Tensor has beside its array; in an editor, Tensor inherits it."""
 
     # ---- operators: straight through the door, for they are the most frequent
 
-    def __add__(self, other): return bind(arithmetic.add, (self, other), {})
-    def __radd__(self, other): return bind(arithmetic.add, (other, self), {})
-    def __sub__(self, other): return bind(arithmetic.subtract, (self, other), {})
-    def __rsub__(self, other): return bind(arithmetic.subtract, (other, self), {})
-    def __mul__(self, other): return bind(arithmetic.multiply, (self, other), {})
-    def __rmul__(self, other): return bind(arithmetic.multiply, (other, self), {})
-    def __truediv__(self, other): return bind(arithmetic.divide, (self, other), {})
-    def __rtruediv__(self, other): return bind(arithmetic.divide, (other, self), {})
-    def __pow__(self, other): return bind(arithmetic.power, (self, other), {})
-    def __rpow__(self, other): return bind(arithmetic.power, (other, self), {})
-    def __matmul__(self, other): return products.matmul(self, other)
-    def __rmatmul__(self, other): return products.matmul(other, self)
-    def __neg__(self): return arithmetic.negative(self)
-    def __abs__(self): return choices.abs(self)
-    def __getitem__(self, index): return shapes.getitem(self, index)
+    def __add__(self, other) -> Tensor: return bind(arithmetic.add, (self, other), {})
+    def __radd__(self, other) -> Tensor: return bind(arithmetic.add, (other, self), {})
+    def __sub__(self, other) -> Tensor: return bind(arithmetic.subtract, (self, other), {})
+    def __rsub__(self, other) -> Tensor: return bind(arithmetic.subtract, (other, self), {})
+    def __mul__(self, other) -> Tensor: return bind(arithmetic.multiply, (self, other), {})
+    def __rmul__(self, other) -> Tensor: return bind(arithmetic.multiply, (other, self), {})
+    def __truediv__(self, other) -> Tensor: return bind(arithmetic.divide, (self, other), {})
+    def __rtruediv__(self, other) -> Tensor: return bind(arithmetic.divide, (other, self), {})
+    def __pow__(self, other) -> Tensor: return bind(arithmetic.power, (self, other), {})
+    def __rpow__(self, other) -> Tensor: return bind(arithmetic.power, (other, self), {})
+    def __matmul__(self, other) -> Tensor: return products.matmul(self, other)
+    def __rmatmul__(self, other) -> Tensor: return products.matmul(other, self)
+    def __neg__(self) -> Tensor: return arithmetic.negative(self)
+    def __abs__(self) -> Tensor: return choices.abs(self)
+    def __getitem__(self, index) -> Tensor: return shapes.getitem(self, index)
 
     # ---- comparisons, elementwise; tensors hash by identity all the same
 
@@ -107,40 +107,48 @@ class Methods:
         tensor: Any = self
         backward.backward(tensor, gradient, retain_graph, create_graph, inputs)
 
-    def exp(self): return arithmetic.exp(self)
-    def log(self): return arithmetic.log(self)
-    def sqrt(self): return arithmetic.sqrt(self)
-    def abs(self): return choices.abs(self)
-    def clip(self, min=None, max=None): return choices.clip(self, min, max)
-    def sigmoid(self): return activations.sigmoid(self)
-    def tanh(self): return activations.tanh(self)
-    def relu(self): return activations.relu(self)
-    def sum(self, axis=None, keepdims=False):
+    def exp(self) -> Tensor: return arithmetic.exp(self)
+    def log(self) -> Tensor: return arithmetic.log(self)
+    def sqrt(self) -> Tensor: return arithmetic.sqrt(self)
+    def abs(self) -> Tensor: return choices.abs(self)
+    def clip(self, min=None, max=None) -> Tensor: return choices.clip(self, min, max)
+    def sigmoid(self) -> Tensor: return activations.sigmoid(self)
+    def tanh(self) -> Tensor: return activations.tanh(self)
+    def relu(self) -> Tensor: return activations.relu(self)
+    def sum(self, axis=None, keepdims=False) -> Tensor:
         return bind(reductions.sum, (self,), {"axis": axis, "keepdims": keepdims})
 
-    def mean(self, axis=None, keepdims=False): return reductions.mean(self, axis, keepdims)
-    def max(self, axis=None, keepdims=False): return reductions.max(self, axis, keepdims)
-    def amax(self, axis=None, keepdims=False): return reductions.amax(self, axis, keepdims)
-    def logsumexp(self, axis, keepdims=False): return reductions.logsumexp(self, axis, keepdims)
-    def log_softmax(self, axis): return reductions.log_softmax(self, axis)
-    def matmul(self, other): return products.matmul(self, other)
-    def broadcast_to(self, shape): return shapes.broadcast_to(self, shape)
-    def reshape(self, *shape): return shapes.reshape(self, shape=_unpacked(shape))
-    def transpose(self, dim0, dim1): return shapes.transpose(self, dim0, dim1)
-    def permute(self, *dims): return shapes.permute(self, _unpacked(dims))
-    def to(self, dtype): return arithmetic.to(self, dtype)
-    def float(self): return arithmetic.to(self, np.float32)
-    def double(self): return arithmetic.to(self, np.float64)
+    def mean(self, axis=None, keepdims=False) -> Tensor:
+        return reductions.mean(self, axis, keepdims)
+
+    def max(self, axis=None, keepdims=False) -> Tensor: return reductions.max(self, axis, keepdims)
+    def amax(self, axis=None, keepdims=False) -> Tensor:
+        return reductions.amax(self, axis, keepdims)
+
+    def logsumexp(self, axis, keepdims=False) -> Tensor:
+        return reductions.logsumexp(self, axis, keepdims)
+
+    def log_softmax(self, axis) -> Tensor: return reductions.log_softmax(self, axis)
+    def matmul(self, other) -> Tensor: return products.matmul(self, other)
+    def broadcast_to(self, shape) -> Tensor: return shapes.broadcast_to(self, shape)
+    def reshape(self, *shape) -> Tensor: return shapes.reshape(self, shape=_unpacked(shape))
+    def transpose(self, dim0, dim1) -> Tensor: return shapes.transpose(self, dim0, dim1)
+    def permute(self, *dims) -> Tensor: return shapes.permute(self, _unpacked(dims))
+    def to(self, dtype) -> Tensor: return arithmetic.to(self, dtype)
+    def float(self) -> Tensor: return arithmetic.to(self, np.float32)
+    def double(self) -> Tensor: return arithmetic.to(self, np.float64)
 
     @property
     def T(self) -> Tensor:
         """All axes reversed."""
-        return shapes.permute(self, dims=tuple(range(self.ndim)[::-1]))
+        tensor: Any = self
+        return shapes.permute(self, dims=tuple(range(tensor.ndim)[::-1]))
 
     @property
     def mT(self) -> Tensor:
         """The last two axes exchanged: the transpose of each matrix in a batch."""
-        n = self.ndim
+        tensor: Any = self
+        n = tensor.ndim
         return shapes.permute(self, dims=(*range(n - 2), n - 1, n - 2))
 
 

@@ -53,7 +53,7 @@ def _batch_shapes(x, weight, bias, eps):
         )
 
 
-@primitive(check=_batch_shapes)
+@primitive(differentiable=1, check=_batch_shapes)
 def _batch_norm(x, weight, bias, /, eps):
     """y = γ x̂ + β, x̂ = (x − μ) / √(σ² + ε)      x (N, C, …), γ = weight and β = bias (C,) -> like x
     VJP: x̄ = batch_norm_pull(γ g, x),  γ̄ = normalized_sum(g, x),  β̄ = ∑ g (C,)
@@ -141,7 +141,7 @@ normalized_sum.pulls = (
 def batch_norm(
     x, running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1,
     eps=1e-5,
-):  # fmt: skip
+) -> Tensor:  # fmt: skip
     """y = weight (x − μ) / √(σ² + eps) + bias for each channel, as PyTorch's functional batch_norm.
 
     x (N, C, …), all others (C,). In training μ and σ² are those of the batch, and the running ones,

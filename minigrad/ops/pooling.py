@@ -19,7 +19,7 @@ from minigrad.ops.shapes import getitem, reshape
 
 
 @composite
-def avg_pool2d(x, kernel_size, stride=None, padding=0):
+def avg_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
     """y = the mean under each place of a window; stride: kernel_size unless given. Padding is 0s.
 
     x (N, C, H, W) -> (N, C, OH, OW), with OH as for a convolution.
@@ -64,7 +64,7 @@ argmax_windows.pulls = ()
 
 
 @composite
-def max_pool2d(x, kernel_size, stride=None, padding=0):
+def max_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
     """y = the maximum under each place of a window; stride: kernel_size unless given.
 
     x (N, C, H, W) -> (N, C, OH, OW). Of equal pixels the first gets the cotangent, as in PyTorch.

@@ -4,11 +4,12 @@ import numpy as np
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
+from minigrad.core.tensor import Tensor
 from minigrad.ops.shapes import reshape
 
 
 @composite
-def matmul(a, b):
+def matmul(a, b) -> Tensor:
     """y = a b           a (..., N, K), b (..., K, M) -> y (..., N, M)
 
     A vector (K,) counts as one row on the left, as one column on the right, and y has no axis for

@@ -5,7 +5,7 @@ axis: None (all of them), a number or a tuple. keepdims keeps the reduced axes, 
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -67,7 +67,7 @@ sum.pulls = (lambda g, y, x, axis, keepdims: _spread(g, x, axis),)
 
 
 @composite
-def mean(x, axis=None, keepdims=False):
+def mean(x, axis=None, keepdims=False) -> Tensor:
     """y = Σ x / N over the axes, N elements each. Of whole numbers it is float32."""
     (x,) = operands("mean", (x,), keeps_integers=True)
     count = math.prod(x.shape[i] for i in axes_of(x, axis))
@@ -111,7 +111,7 @@ class Max(NamedTuple):
 
 
 @composite
-def max(x, axis=None, keepdims=False):
+def max(x, axis=None, keepdims=False) -> Any:
     """(values, indices) of the maxima along one axis; without an axis, the maximum of all of x.
 
     As in PyTorch: along an axis the first of equal maxima gets the cotangent, without one all in
@@ -158,7 +158,7 @@ logsumexp.pulls = (
 
 
 @composite
-def log_softmax(x, axis):
+def log_softmax(x, axis) -> Tensor:
     """y = x − log Σ eˣ over the axis: log-probabilities from logits."""
     (x,) = operands("log_softmax", (x,))
     shifted = x - amax(x.detach(), axis, True)  # of large logits the sum alone would lose digits

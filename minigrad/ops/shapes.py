@@ -44,7 +44,7 @@ def _inverse(dims):
 
 
 @composite
-def transpose(x, dim0, dim1):
+def transpose(x, dim0, dim1) -> Tensor:
     """y = x with two axes exchanged, as in PyTorch. For another order of all axes: permute.
 
     >>> transpose(Tensor(np.zeros((2, 3, 4))), 0, 2).shape
@@ -91,7 +91,7 @@ ALL_BUT_FIRST = range(1, 2**31)  # operands
 
 
 @composite
-def getitem(x, index):
+def getitem(x, index) -> Tensor:
     """y = x[index], with all of NumPy's indexing.   VJP: x̄ = g, added up where y came from
 
     >>> x = Tensor([5.0, 6.0, 7.0], requires_grad=True)
@@ -104,7 +104,7 @@ def getitem(x, index):
 
 
 @composite
-def scatter_add(x, shape, index):
+def scatter_add(x, shape, index) -> Tensor:
     """y = 0 of the shape, then y[index] += x, once for every repeat.   VJP: x̄ = g[index]"""
     index, arrays = _separated(index)
     return _scatter_add(x, *arrays, shape=tuple(shape), index=index)
@@ -207,14 +207,14 @@ _split.pulls = (
 
 
 @composite
-def concatenate(xs, axis=0):
+def concatenate(xs, axis=0) -> Tensor:
     """y = the tensors in the sequence xs one after another along an axis they all have."""
     _some("concatenate", xs)
     return _concatenate(*xs, axis=axis)
 
 
 @composite
-def stack(xs, axis=0):
+def stack(xs, axis=0) -> Tensor:
     """y = the tensors in the sequence xs, all of one shape, side by side along a new axis."""
     _some("stack", xs)
     xs = operands("stack", xs, keeps_integers=True)
@@ -231,7 +231,7 @@ def _some(name, xs):
 
 
 @composite
-def split(x, split_size_or_sections, axis=0):
+def split(x, split_size_or_sections, axis=0) -> tuple[Tensor, ...]:
     """A tuple of x's parts along an axis, as in PyTorch: of so many elements, or of those sizes.
 
     Of equal-sized parts the last may be smaller.

@@ -22,7 +22,7 @@ def copy_(x, values, /):
     x[...] = _held(values, x)
 
 
-def setitem_(x, value, index):
+def setitem_(x, value, index) -> None:
     """x[index] ← value, with all of NumPy's indexing."""
     index, arrays = _separated(index)
     _setitem_(x, value, *arrays, index=index)

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def _checksum(content):
 
 
 @contextmanager
-def replacing(path):
+def replacing(path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; at the end of the block it takes path's place.
 
     If the block fails, or the machine stops in it, what was at path is still there, whole. A

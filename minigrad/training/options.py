@@ -3,7 +3,9 @@
 import argparse
 import math
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from minigrad import console
 from minigrad.console import say, warn
@@ -33,7 +35,7 @@ class Parser(console.Parser):
         add("resume", action="store_true", help="go on from the run's last checkpoint")
 
 
-def whole(low):
+def whole(low) -> Callable[[str], int]:
     """For argparse: a whole number, low or more."""
 
     def parse(text):
@@ -48,7 +50,7 @@ def whole(low):
     return parse
 
 
-def positive(text):
+def positive(text) -> float:
     """For argparse: a positive number, at most 1e30."""
     try:
         value = float(text)
@@ -59,7 +61,7 @@ def positive(text):
     return value
 
 
-def folder_path(text):
+def folder_path(text) -> Path:
     """For argparse: a folder's path, with ~ for the user's home."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder")
@@ -69,14 +71,14 @@ def folder_path(text):
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def resumes(options, folder):
+def resumes(options, folder) -> bool:
     """Whether the run in that folder goes on: of several runs, --resume starts those that were not
     reached before."""
     return options.resume and (options.runs == 1 or checkpoint_path(folder).exists())
 
 
 @contextmanager
-def clean_exit():
+def clean_exit() -> Iterator[None]:
     """Turns what a user can cause into one message and an exit code, without a traceback."""
     try:
         yield

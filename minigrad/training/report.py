@@ -5,7 +5,9 @@ import math
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,7 +20,10 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
-def picture(draw):
+F = TypeVar("F", bound=Callable)
+
+
+def picture(draw: F) -> F:
     """Of a function that draws to a path: if that fails, a line on standard error says so.
 
     Nobody wants to lose a training because its picture can't be drawn.
@@ -32,11 +37,11 @@ def picture(draw):
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             warn(f"{path} was not drawn: {reason}")
 
-    return drawn
+    return drawn  # type: ignore[return-value]
 
 
 @picture
-def save_grid(path, images, columns):
+def save_grid(path, images, columns) -> None:
     """A PNG of images (N, H, W) with values from 0 to 1, row by row, 2 pixels apart, in 8 bits."""
     from PIL import Image  # only now: what is drawn with is imported when something is drawn
 
@@ -45,7 +50,7 @@ def save_grid(path, images, columns):
         Image.fromarray(pixels).save(temporary, format="PNG")
 
 
-def grid(images, columns, padding=2):
+def grid(images, columns, padding=2) -> np.ndarray:
     """One image (rows, columns) of many (N, H, W), with black padding around each."""
     n, height, width = images.shape
     rows = -(-n // columns)
@@ -57,7 +62,7 @@ def grid(images, columns, padding=2):
 
 
 @picture
-def save_animation(path, pictures, milliseconds=200):
+def save_animation(path, pictures, milliseconds=200) -> None:
     """A GIF that shows the pictures, files, one after another, again and again."""
     from PIL import Image
 
@@ -71,7 +76,7 @@ def save_animation(path, pictures, milliseconds=200):
 
 
 @picture
-def save_curves(path, metrics, curves, ylabel="nats"):
+def save_curves(path, metrics, curves, ylabel="nats") -> None:
     """A PNG of {label: key}: the values under each key of the metrics against the iteration."""
     with figure(path, (7, 4)) as axes:
         for label, key in curves.items():
@@ -83,7 +88,7 @@ def save_curves(path, metrics, curves, ylabel="nats"):
 
 
 @picture
-def save_scatter(path, points, labels):
+def save_scatter(path, points, labels) -> None:
     """A PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
     with figure(path, (6, 5)) as axes:
         x, y = points.T
@@ -96,7 +101,7 @@ _drawing = threading.RLock()  # matplotlib's settings are the whole process's
 
 
 @contextmanager
-def figure(path, size):
+def figure(path, size) -> Iterator[Any]:
     """Gives axes to draw on, and saves them at the end of the block.
 
     Whatever a notebook, a matplotlibrc or MPLBACKEND ask for, it looks the same; and their settings
@@ -144,7 +149,7 @@ def _import_matplotlib():
     return matplotlib, FigureCanvasAgg, Figure
 
 
-def together(results):
+def together(results) -> dict[str, dict[str, dict]]:
     """Of several runs' {what: {name: value}}: {what: {name: {"mean": …, "standard_error": …}}}.
 
     The standard error of the mean is s / √n with s from n − 1; None for a single run.
@@ -164,7 +169,7 @@ def together(results):
 LABELS = {"nelbo": "NELBO", "kl": "KL"}  # others stand as they are
 
 
-def print_table(table, unit):
+def print_table(table, unit) -> None:
     """What `together` gives, a line for each thing that was measured. unit: of the numbers."""
 
     def cell(value):
@@ -177,7 +182,7 @@ def print_table(table, unit):
         say(f"{what:18}" + "".join(f"{cell(value):>16}" for value in row.values()))
 
 
-def peak_memory():
+def peak_memory() -> int | None:
     """The most memory that this process has had in use so far, in megabytes; None on Windows."""
     if resource is None:
         return None

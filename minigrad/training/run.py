@@ -1,6 +1,7 @@
 """A training run: its folder, and a loop that can stop anywhere and go on to the same bits."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ class Run:
 
     # ---- the loop
 
-    def steps(self, until, record=100, save=1000, progress=True):
+    def steps(self, until, record=100, save=1000, progress=True) -> Iterator["Iteration"]:
         """The iterations up to number `until`, from 1 or from where the checkpoint was made.
 
         record, save: what they log goes into metrics.jsonl, as means, every so many iterations,
@@ -120,7 +121,7 @@ class Run:
 
     # ---- what is saved
 
-    def save_checkpoint(self):
+    def save_checkpoint(self) -> None:
         """Replace the checkpoint, after the metrics that belong to it are on the disk."""
         self._metrics.sync()
         save(self.checkpoint, self._state(), iteration=self.iteration, **self.settings)
@@ -165,13 +166,13 @@ class Run:
 
     # ---- its end
 
-    def close(self):
+    def close(self) -> None:
         """Leave the loop, if it is under way, and release the folder's lock."""
         if self._steps is not None:
             self._steps.close()
         self._lock.release()
 
-    def __enter__(self):
+    def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, *_):
@@ -199,5 +200,5 @@ class Iteration(int):
         return self % n == 0
 
 
-def checkpoint_path(folder):
+def checkpoint_path(folder) -> Path:
     return Path(folder) / "checkpoint.safetensors"

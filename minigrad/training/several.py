@@ -9,7 +9,7 @@ from minigrad.training.report import print_table, together
 from minigrad.training.signals import handling, stop_signals
 
 
-def repeat(task, options, numbers, unit, save_as=None, files=()):
+def repeat(task, options, numbers, unit, save_as=None, files=()) -> None:
     """task(options, number) for each number, --jobs of them side by side.
 
     A task returns a summary; its "results" are {what: {name: value}}. Of several runs, all
@@ -33,7 +33,7 @@ def repeat(task, options, numbers, unit, save_as=None, files=()):
         print_table(table, unit)
 
 
-def show(options, results, unit):
+def show(options, results, unit) -> None:
     """The table of a single run, which its task prints as soon as it has the results."""
     if options.runs == 1:
         print_table(together([results]), unit)
