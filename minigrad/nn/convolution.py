@@ -6,11 +6,14 @@ from minigrad import ops
 from minigrad.checks import only, pair, whole
 from minigrad.core.tensor import Tensor
 from minigrad.nn.linear import uniform_parameter
-from minigrad.nn.module import Module
+from minigrad.nn.module import Module, Parameter
 
 
 class _Conv(Module):
     """What the two convolutions share: settings, and weights (first, second, KH, KW)."""
+
+    weight: Parameter
+    bias: Parameter | None
 
     def __init__(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups):
         name = type(self).__name__

@@ -28,6 +28,9 @@ class Linear(Module):
     weight (out, in) and bias (out,) start uniform in ±1/√in, as in PyTorch.
     """
 
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(self, in_features, out_features, bias=True):
         self.in_features = whole("Linear", "in_features", in_features)
         self.out_features = whole("Linear", "out_features", out_features)

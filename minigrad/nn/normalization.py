@@ -19,6 +19,11 @@ class _BatchNorm(Module):
     """
 
     axes: tuple[int, ...]  # how many an input may have
+    weight: Parameter
+    bias: Parameter
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1):
         name = type(self).__name__
