@@ -23,8 +23,13 @@ gan: $(VENV)/.installed  ## set up, fetch Fashion-MNIST, train the GAN (one epoc
 
 test: $(VENV)/.installed-for-tests  ## set up, check the style and the types, run every test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+
+format: $(VENV)/.installed-for-tests  ## format the code, and mend what ruff can mend by itself
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
 
 test-kills: $(VENV)/.installed-for-tests  ## kill and resume a training run 200 times (15 minutes)
 	$(BIN)/python -m pytest tests/long_kills.py $(ARGS)
@@ -58,4 +63,4 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@if $(PIP) install $(TORCH); then touch $@; \
 	else echo "PyTorch could not be installed: the tests that compare with it WILL BE SKIPPED"; fi
 
-.PHONY: help train gan figures test test-kills bench compare clean
+.PHONY: help train gan figures test format test-kills bench compare clean
