@@ -85,9 +85,9 @@ def clean_exit() -> Iterator[None]:
     except (Abort, CheckpointError, DataError) as error:
         sys.exit(f"error: {error}")
     except Interrupted as error:
-        number, folder = error.args
-        say(f"\nstopped and saved in {folder}; the same command with --resume goes on from there")
-        sys.exit(128 + number)
+        where = error.folder
+        say(f"\nstopped and saved in {where}; the same command with --resume goes on from there")
+        sys.exit(128 + error.number)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or error

@@ -1,12 +1,14 @@
 """A training run: its folder, and a loop that can stop anywhere and go on to the same bits."""
 
 import json
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from minigrad import rng
+from minigrad.checks import whole
 from minigrad.console import progress as progress_bar
 from minigrad.console import say
 from minigrad.training.checkpoint import load, replacing, save
@@ -31,16 +33,18 @@ class Run:
     parts: whatever a step changes, by name; each has state_dict and load_state_dict. The random
         generator is always one of them.
 
+    Raises TypeError or ValueError for settings that JSON can't hold and for parts without a state.
     Raises Abort, and changes nothing, if there is no checkpoint to go on from or it does not fit,
     if files that are no run's would be overwritten, or if another run is at work in the folder.
     """
 
     def __init__(self, folder, settings=None, *, resume=False, files=(), **parts):
         self.folder, self.settings, self.parts = Path(folder), settings or {}, parts
+        _check(self.settings, parts)
         self.checkpoint = checkpoint_path(self.folder)
         self.iteration = 0  # the last one that was done
         self.signal = 0  # the first one that asked the run to end
-        self._steps = None
+        self._loop = lambda: None  # the loop under way, weakly held: `break` ends it at once
         if resume and not self.checkpoint.exists():
             raise Abort(f"--resume: there is no {self.checkpoint}; start without --resume")
         if not resume:
@@ -88,11 +92,14 @@ class Run:
         Ctrl-C, SIGTERM and a closed terminal end the loop after the iteration in which they come:
         it is saved, and Interrupted is raised. Raises Abort if `until` has been passed already.
         """
+        for name, value in (("until", until), ("record", record), ("save", save)):
+            whole("Run.steps", name, value)
         if self.iteration > until:
             at = self.iteration
             raise Abort(f"{self.folder} is at iteration {at} already; {until} was asked for")
-        self._steps = self._iterations(until, record, save, progress)
-        return self._steps
+        loop = self._iterations(until, record, save, progress)
+        self._loop = weakref.ref(loop)
+        return loop
 
     def _iterations(self, until, record, save, progress):
         def note(number, frame):
@@ -168,8 +175,8 @@ class Run:
 
     def close(self) -> None:
         """Leave the loop, if it is under way, and release the folder's lock."""
-        if self._steps is not None:
-            self._steps.close()
+        if (loop := self._loop()) is not None:
+            loop.close()
         self._lock.release()
 
     def __enter__(self) -> "Run":
@@ -177,6 +184,27 @@ class Run:
 
     def __exit__(self, *_):
         self.close()
+
+
+def _check(settings, parts):
+    """Now, and not when the first checkpoint is made, hours later."""
+    try:
+        same = json.loads(json.dumps(settings, allow_nan=False)) == settings
+    except (TypeError, ValueError):
+        same = False
+    if not same or "iteration" in settings:
+        raise ValueError(
+            f"Run: settings = {settings!r}; they must be a dictionary of text, numbers, lists and "
+            "dictionaries with text for keys, as JSON has them, and none called iteration"
+        )
+    for name, part in parts.items():
+        if not (hasattr(part, "state_dict") and hasattr(part, "load_state_dict")):
+            raise TypeError(
+                f"Run: {name} is a {type(part).__name__}; a part must have state_dict() and "
+                "load_state_dict(state), which a checkpoint needs"
+            )
+        if name in ("random", "recent") or "." in name:
+            raise ValueError(f"Run: a part can't be called {name}; choose another name")
 
 
 class Iteration(int):

@@ -6,8 +6,17 @@ from contextlib import contextmanager
 
 
 class Interrupted(Exception):
-    """A signal asked the run to end, and its state is saved. Holds the signal's number, and the
-    run's folder."""
+    """A signal asked the run to end, and it did so when its state was saved.
+
+    number: the signal's. folder: the run's.
+    """
+
+    def __init__(self, number, folder):
+        super().__init__(number, folder)
+        self.number, self.folder = number, folder
+
+    def __str__(self):
+        return f"stopped by signal {self.number} and saved in {self.folder}; resume goes on there"
 
 
 @contextmanager
