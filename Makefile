@@ -32,7 +32,7 @@ format: $(VENV)/.installed-for-tests  ## format the code, and mend what ruff can
 	$(BIN)/ruff format .
 
 test-kills: $(VENV)/.installed-for-tests  ## kill and resume a training run 200 times (15 minutes)
-	$(BIN)/python -m pytest tests/long_kills.py $(ARGS)
+	$(BIN)/python -m pytest tests/training/long_kills.py $(ARGS)
 
 bench: $(VENV)/.installed-for-tests  ## time a training step of each model beside PyTorch
 	$(BIN)/python -m benchmarks.vae_step $(ARGS)

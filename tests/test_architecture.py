@@ -1,11 +1,12 @@
 """What the layout promises: arrows that run one way, one door, an engine on one screen."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "minigrad"
+from tests import ROOT
+
+PACKAGE = ROOT / "minigrad"
 FILES = {
     ".".join(("minigrad", *path.relative_to(PACKAGE).with_suffix("").parts)): path
     for path in PACKAGE.rglob("*.py")

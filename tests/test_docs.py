@@ -4,7 +4,6 @@ import doctest
 import importlib
 import pkgutil
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ import pytest
 import minigrad
 import train_vae
 from minigrad import random
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 MODULES = [m.name for m in pkgutil.walk_packages(minigrad.__path__, "minigrad.")]
 

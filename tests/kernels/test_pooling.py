@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from minigrad import Tensor, kernels, ops
 from minigrad.core.primitive import evaluate
 from minigrad.kernels import pooling
-from tests.kernels import (
+from tests.kernels.helpers import (
     DTYPES,
     LAYOUTS,
     MOVES,

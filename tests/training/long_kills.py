@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.test_resume import RUN, SHORT, everything, killed_and_resumed, undisturbed
+from tests.training.test_resume import RUN, SHORT, everything, killed_and_resumed, undisturbed
 
 __all__ = ["undisturbed"]  # the fixture
 

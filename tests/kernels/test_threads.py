@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kernels import output
+from tests.kernels.helpers import output
 
 NORMAL = """
 import hashlib, sys, threading

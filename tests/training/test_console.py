@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from minigrad import console
-
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
 
 
 class Broken(io.StringIO):

@@ -8,7 +8,6 @@ whole one: a function that rounds n times is allowed n ulps, and a sum of N term
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +18,8 @@ from minigrad.core.interpreter import current
 from minigrad.core.primitive import OPERATIONS
 from minigrad.kernels import vectors
 from minigrad.ops import normalization
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 with kernels.backend("numba"):  # whatever this process was started with, here kernels are loaded
     ACCELERATED = {
         name: operation

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from minigrad.training import report
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 METRICS = [{"iteration": i, "nelbo": 100 / i} for i in range(1, 30)]
 
 
@@ -78,8 +78,8 @@ def test_threads_that_draw_at_once_give_the_same_pictures_and_settings(plain, tm
 DRAW = """
 import os, sys
 from pathlib import Path
-from tests.test_report import METRICS
 from minigrad.training import report
+from tests import ROOT
 before = dict(os.environ)
 report.save_curves(Path(sys.argv[1]), METRICS, {"training −ELBO": "nelbo"})
 assert dict(os.environ) == before and "matplotlib.pyplot" not in sys.modules
@@ -105,7 +105,7 @@ def test_a_users_settings_change_no_picture(kind, plain, tmp_path):
             value = str(tmp_path / "matplotlibrc")
         environment.pop(name, None)
         environment |= {name: value} if value else {}
-    code = DRAW.replace("from tests.test_report import METRICS", f"METRICS = {METRICS}")
+    code = f"METRICS = {METRICS}\n{DRAW}"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "c.png")], env=environment, timeout=300,
         capture_output=True, text=True,

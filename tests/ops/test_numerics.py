@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor, kernels
-from tests.operations import CASES
+from tests.ops.table import CASES
 
 both_backends = pytest.mark.parametrize("backend", ["numba", "numpy"])
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])

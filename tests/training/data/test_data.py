@@ -22,6 +22,7 @@ import pytest
 from minigrad import data
 from minigrad.data import sets, sources
 from minigrad.data.__main__ import main
+from tests import ROOT
 
 SETS = ("mnist", "fashion-mnist")
 REAL = sets.SHAPES, sets.SHA256, sets.PACKAGES
@@ -540,7 +541,7 @@ def run(*arguments, **environment):
     """`python -m minigrad.data`, with the real tables: these tests must not need the sets."""
     return subprocess.Popen(
         [sys.executable, "-m", "minigrad.data", *arguments],
-        cwd=Path(data.__file__).parents[1],
+        cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,7 +9,7 @@ import minigrad as mg
 from minigrad import Tensor, primitive, random
 from minigrad.core.primitive import OPERATIONS, Primitive
 from minigrad.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from tests.operations import CASES
+from tests.ops.table import CASES
 
 A = np.random.RandomState(0).randn(2, 3)
 

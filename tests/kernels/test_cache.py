@@ -14,7 +14,8 @@ from minigrad import kernels
 from minigrad.core.interpreter import current
 from minigrad.kernels import cache
 from minigrad.kernels.compile import jit
-from tests.kernels import ROOT, output, python
+from tests import ROOT
+from tests.kernels.helpers import output, python
 
 EXP_OF_ZERO = "import minigrad as m; print(m.exp(m.Tensor(0.0)).item())"
 LOG_3 = "import minigrad as m; print(m.Tensor([0.0, 0.0, 0.0]).logsumexp(0).item())"

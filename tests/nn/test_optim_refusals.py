@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad import Tensor, kernels, nn, optim
-from tests.test_optim import MAKERS, give_gradients
+from tests.nn.test_optim import MAKERS, give_gradients
 
 
 @pytest.fixture(params=["numpy", "numba"])

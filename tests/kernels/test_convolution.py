@@ -17,7 +17,7 @@ from minigrad import Tensor, ops
 from minigrad.core.primitive import evaluate
 from minigrad.kernels import conv, gemm
 from minigrad.ops.images import window_places
-from tests.kernels import (
+from tests.kernels.helpers import (
     CONVOLUTIONS,
     DTYPES,
     LANES,

@@ -9,7 +9,7 @@ import minigrad as mg
 from minigrad import Tensor, kernels
 from minigrad.core.primitive import OPERATIONS, Primitive
 from minigrad.gradcheck import gradcheck, gradgradcheck
-from tests.operations import CASES, EFFECTS, VALUES
+from tests.ops.table import CASES, EFFECTS, VALUES
 
 each = pytest.mark.parametrize("name", sorted(CASES))
 

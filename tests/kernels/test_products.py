@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad import ops
-from tests.kernels import (
+from tests.kernels.helpers import (
     LANES,
     absolute,
     accelerated,

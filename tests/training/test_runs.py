@@ -24,8 +24,9 @@ from minigrad.training.checkpoint import load, save
 from minigrad.training.metrics import Metrics
 from models import FILES, pictures
 from models.vae import VAE
-from tests.test_resume import ROOT, finish, posix, refused, run, start, wait_for
-from tests.test_train_vae import tree
+from tests import ROOT
+from tests.models.test_train_vae import tree
+from tests.training.test_resume import finish, posix, refused, run, start, wait_for
 
 GAN = ROOT / "train_gan.py"
 TINY = ("--arch", "mlp", "--iter_max", "2")

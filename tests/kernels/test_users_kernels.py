@@ -7,7 +7,7 @@ import pytest
 from minigrad import Tensor, kernels, ops, primitive
 from minigrad.core.primitive import Kernel, evaluate
 from minigrad.kernels.compile import accelerates, flat, jit, like
-from tests.kernels import DTYPES
+from tests.kernels.helpers import DTYPES
 
 SHAPES = [(), (0,), (1,), (7,), (3, 0, 2), (2, 3, 4), (33, 65)]
 

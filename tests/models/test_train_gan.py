@@ -14,8 +14,8 @@ from minigrad import Tensor, data, no_grad, random, training
 from minigrad.training.checkpoint import load
 from models import gan
 from models.evaluation import statistics
-from tests.test_resume import (
-    ROOT,
+from tests import ROOT
+from tests.training.test_resume import (
     everything,
     killed_and_resumed,
     posix,

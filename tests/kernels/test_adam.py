@@ -5,7 +5,7 @@ import pytest
 
 from minigrad.core.primitive import evaluate
 from minigrad.ops.updates import adam_
-from tests.kernels import accelerated, both_dtypes
+from tests.kernels.helpers import accelerated, both_dtypes
 
 
 def adam_arrays(size, dtype):

@@ -1,6 +1,6 @@
 """How kernels are started: the choice of a backend, and a process without numba, or without them.
 
-tests/test_cache.py has the cache of compiled code.
+test_cache.py has the cache of compiled code.
 """
 
 import re
@@ -10,7 +10,8 @@ import pytest
 
 from minigrad import kernels
 from minigrad.core.interpreter import current
-from tests.kernels import ROOT, output, python
+from tests import ROOT
+from tests.kernels.helpers import output, python
 
 
 def test_backend_switches_and_switches_back_even_after_an_error():
@@ -71,7 +72,7 @@ with kernels.backend("numba"):
 def without_kernels(tmp_path_factory):
     """A copy of everything but minigrad/kernels: the folder that it is in."""
     folder = tmp_path_factory.mktemp("copy")
-    skip = shutil.ignore_patterns("__pycache__", "kernels", "kernels.py", ".*")
+    skip = shutil.ignore_patterns("__pycache__", "kernels", ".*")
     for name in ("minigrad", "models", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     for name in ("train_vae.py", "train_gan.py", "pyproject.toml"):
@@ -171,7 +172,7 @@ print(runner.failures == 0 and runner.tries > 20 or runner.tries)
 @pytest.mark.parametrize("file", ["test_layers.py", "test_nn.py", "test_module.py"])
 def test_tests_of_layers_pass_without_kernels(without_kernels, file):
     """They go through core and ops, forwards and pulls, and compare with PyTorch where it is."""
-    arguments = ["-q", "-p", "no:cacheprovider", f"tests/{file}"]
+    arguments = ["-q", "-p", "no:cacheprovider", f"tests/nn/{file}"]
     code = f"import pytest; status = pytest.main({arguments}); assert 'numba' not in sys.modules"
     done = python(f"{ALONE}{code}; sys.exit(status)", without_kernels)
     assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr

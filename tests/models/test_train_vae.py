@@ -12,7 +12,6 @@ import struct
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ from minigrad import data, random
 from minigrad.training.checkpoint import load
 from models.subset import static_subset
 from models.vae import VAE
+from tests import ROOT
 
-ROOT = Path(train_vae.__file__).resolve().parent
 RUN = "vae-z10-run0"
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,8 @@ import pytest
 from minigrad.training import Abort, Run
 from minigrad.training.checkpoint import load
 from models import FILES
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "train_vae.py"
 RUN = "vae-z10-run0"
 SHORT = ("--iter_max", 130, "--iter_save", 9)

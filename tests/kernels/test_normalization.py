@@ -15,7 +15,7 @@ from minigrad import ops
 from minigrad.core.primitive import evaluate
 from minigrad.kernels import normalize
 from minigrad.ops.normalization import _batch_norm
-from tests.kernels import (
+from tests.kernels.helpers import (
     DTYPES,
     LAYOUTS,
     NORMALIZATIONS,

@@ -10,7 +10,7 @@ from minigrad.core.interpreter import current
 from minigrad.core.primitive import evaluate
 from minigrad.ops.normalization import _batch_norm
 from minigrad.ops.updates import adam_
-from tests.kernels import (
+from tests.kernels.helpers import (
     ACCELERATED,
     LAYOUTS,
     PULLS,

@@ -1,7 +1,7 @@
 """minigrad.kernels: elementwise kernels and reductions, each against the forward it stands for.
 
-tests/kernels.py says what is allowed and why. Products are in test_product_kernels.py, images in
-test_pooling_kernels.py and test_convolution_kernels.py, test_normalization_kernels.py has the rest.
+helpers.py says what is allowed and why. Products are in test_products.py, images in test_pooling.py
+and test_convolution.py; test_normalization.py has the rest.
 """
 
 import math
@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
 from minigrad import Tensor, ops
 from minigrad.core.primitive import evaluate
-from tests.kernels import (
+from tests.kernels.helpers import (
     ACCELERATED,
     ALPHA,
     DTYPES,
