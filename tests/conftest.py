@@ -1,9 +1,11 @@
-"""What tests share: PyTorch on one thread, loud words if it is missing, Ctrl-C for children."""
+"""What tests share: PyTorch, the data sets, the generator, the backends; Ctrl-C for children."""
 
 import importlib.util
 import signal
 
 import pytest
+
+from minigrad import data, random
 
 # A shell that starts pytest in the background has it ignore Ctrl-C, and so would every process that
 # a test starts. With a handler here, children start with the default again.
@@ -20,14 +22,37 @@ def torch():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def kernels_for_tiny_products():
-    """Tiny products are left to NumPy, but their edges are where a product's kernel goes wrong."""
-    from minigrad.kernels import gemm
+def loaded(name):
+    try:
+        return data.load(name)
+    except data.DataError as error:
+        pytest.skip(f"NOT TESTED, FOR WANT OF {name.upper()}: {error}")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gemm, "TINY", 0)
+
+@pytest.fixture(scope="session")
+def mnist():
+    return loaded("mnist")
+
+
+@pytest.fixture(scope="session")
+def fashion():
+    return loaded("fashion-mnist")
+
+
+@pytest.fixture
+def generator():
+    """The one generator from seed 0, and whatever a test does to it is undone."""
+    with random.fork(0):
         yield
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def backend(request):
+    """Imported here alone: test_backends.py runs tests in a copy that has no kernels."""
+    from minigrad import kernels
+
+    with kernels.backend(request.param):
+        yield request.param
 
 
 def pytest_terminal_summary(terminalreporter):
