@@ -31,8 +31,8 @@ def test_readme_examples():
     assert run_examples(README, "README.md") >= 15
 
 
+@pytest.mark.usefixtures("torch")
 def test_weights_go_to_pytorch_and_back_as_the_docs_show():
-    pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
     assert run_examples((ROOT / "docs/runs.md").read_text(), "runs.md") >= 9
 
 

@@ -10,16 +10,10 @@ from minigrad.core.interpreter import setting
 from models import gan
 from train_gan import make_step
 
+pytestmark = pytest.mark.usefixtures("generator")
 BETAS = (0.5, 0.999)
 each_loss = pytest.mark.parametrize("loss", gan.HALVES)
 each_pair = pytest.mark.parametrize("arch", gan.NETWORKS)
-
-
-@pytest.fixture(autouse=True)
-def generator():
-    """Whatever a test does to the one generator is undone."""
-    with random.fork(0):
-        yield
 
 
 def pair(arch):

@@ -162,8 +162,7 @@ def test_the_statistics_of_images():
     assert found["distance"] == pytest.approx(np.sqrt(392))
 
 
-def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed):
-    torch = pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
+def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed, torch):
     from safetensors.torch import load_file
 
     folder, _ = undisturbed

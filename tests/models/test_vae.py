@@ -12,22 +12,12 @@ from models.evaluation import evaluate
 from models.subset import pixels, static_subset
 from models.vae import VAE
 
-
-@pytest.fixture(scope="module")
-def mnist():
-    return data.load("mnist")
+pytestmark = pytest.mark.usefixtures("generator")
 
 
 @pytest.fixture(scope="module")
 def subset(mnist):
     return static_subset(mnist)
-
-
-@pytest.fixture(autouse=True)
-def generator():
-    """Whatever a test does to the one generator is undone."""
-    with random.fork(0):
-        yield
 
 
 def make_vae(seed=0, **settings):

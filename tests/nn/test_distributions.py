@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from minigrad import Tensor, grad, kernels, random
+from minigrad import Tensor, grad, random
 from minigrad.distributions import (
     duplicate,
     gaussian_parameters,
@@ -20,7 +20,6 @@ from minigrad.distributions import (
 )
 from minigrad.gradcheck import gradcheck, gradgradcheck
 
-LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
 # The same examples at every run; the first one may compile a kernel, which no deadline allows.
 drawn = settings(
     max_examples=40,
@@ -28,17 +27,6 @@ drawn = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason=LOUD)
-
-
-@pytest.fixture(params=["numpy", "numba"])
-def backend(request):
-    with kernels.backend(request.param):
-        yield request.param
 
 
 @st.composite

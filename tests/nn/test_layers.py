@@ -5,18 +5,7 @@ import pytest
 
 from minigrad import Tensor, nn, no_grad, random
 
-LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason=LOUD)
-
-
-@pytest.fixture(autouse=True)
-def generator():
-    with random.fork(0):
-        yield
+pytestmark = pytest.mark.usefixtures("generator")
 
 
 def compare(ours, theirs, x, torch, tolerance=1e-12):

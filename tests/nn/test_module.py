@@ -7,14 +7,6 @@ import pytest
 
 from minigrad import Tensor, nn, random, tanh
 
-LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason=LOUD)
-
-
 # ---- PyTorch's names mean what they mean there
 
 

@@ -5,14 +5,8 @@ import pytest
 
 from minigrad import Tensor, grad, nn, random
 
-LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
 # float64: a handful of operations of rounding error 1e-16 each, on numbers of size 10 or less.
 TOLERANCE = {"rtol": 1e-13, "atol": 1e-13}
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason=LOUD)
 
 
 @pytest.fixture

@@ -10,20 +10,8 @@ from minigrad.core.interpreter import setting
 from minigrad.core.primitive import evaluate
 from minigrad.ops.updates import adam_
 
-LOUD = "NOT COMPARED WITH PYTORCH: torch is not installed here"
 LR, STEPS = 1e-2, 100
 SHAPES = [(7,), (3, 5), (150, 140)]  # the last has 21,000 elements: see the test of its size
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason=LOUD)
-
-
-@pytest.fixture(params=["numpy", "numba"])
-def backend(request):
-    with kernels.backend(request.param):
-        yield request.param
 
 
 def problem(dtype=np.float64, shapes=SHAPES, steps=STEPS):

@@ -5,14 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from minigrad import Tensor, kernels, nn, optim
+from minigrad import Tensor, nn, optim
 from tests.nn.test_optim import MAKERS, give_gradients
-
-
-@pytest.fixture(params=["numpy", "numba"])
-def backend(request):
-    with kernels.backend(request.param):
-        yield request.param
 
 
 @pytest.mark.parametrize(

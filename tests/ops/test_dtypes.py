@@ -5,10 +5,9 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, distributions, nn, random
+from tests.ops.pytorch import F, torch
 
-torch = pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
-F = torch.nn.functional
-
+compared = pytest.mark.usefixtures("torch")
 WHOLE = pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
 VALUES = [0, 1, 5, 100]
 
@@ -69,6 +68,7 @@ BETWEEN = {
 }  # fmt: skip
 
 
+@compared
 @WHOLE
 @pytest.mark.parametrize("name", BETWEEN)
 def test_results_between_the_whole_numbers_are_float32(name, dtype):
@@ -76,11 +76,13 @@ def test_results_between_the_whole_numbers_are_float32(name, dtype):
     check(ours, theirs, [np.array(VALUES, dtype)], 2e-6)
 
 
+@compared
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "log", "sqrt", "tanh", "divide", "where"])
 def test_so_are_those_of_truths(name):
     check(*BETWEEN[name], [np.array([True, False])])
 
 
+@compared
 @WHOLE
 def test_images_of_whole_numbers(dtype):
     x = np.arange(32, dtype=dtype).reshape(1, 2, 4, 4) * 3
@@ -168,17 +170,20 @@ KEPT = {
 }
 
 
+@compared
 @WHOLE
 @pytest.mark.parametrize("name", KEPT)
 def test_results_that_are_whole_numbers_keep_the_dtype(name, dtype):
     check(KEPT[name], KEPT[name], [np.array(VALUES, dtype)])
 
 
+@compared
 @pytest.mark.parametrize("name", ["times 2", "plus itself", "sum", "max", "clip"])
 def test_so_do_those_of_truths(name):
     check(KEPT[name], KEPT[name], [np.array([True, False])])
 
 
+@compared
 def test_relu_and_choices_of_whole_numbers():
     x = np.array([-3, 0, 7], np.int32)
     check(mg.relu, torch.relu, [x])
@@ -187,6 +192,7 @@ def test_relu_and_choices_of_whole_numbers():
     check(lambda x: mg.stack([x, x]), lambda x: torch.stack([x, x]), [x])
 
 
+@compared
 @pytest.mark.parametrize("other", ["uint8", "int8", "int32", "int64", "bool"])
 @pytest.mark.parametrize("one", ["uint8", "int8", "int32", "int64", "bool"])
 @pytest.mark.parametrize("shape", [(3,), ()])

@@ -181,8 +181,8 @@ def test_weights_come_back_bit_for_bit_whatever_their_layout(name, tmp_path):
     assert os.listdir(tmp_path) == [path.name]
 
 
+@pytest.mark.usefixtures("torch")
 def test_pytorch_reads_the_same_weights(tmp_path):
-    pytest.importorskip("torch", reason="NOT READ WITH PYTORCH: torch is not installed here")
     from safetensors.torch import load_file
 
     path, state = tmp_path / "model.safetensors", nn.Linear(3, 4).state_dict()

@@ -248,8 +248,7 @@ def test_a_disk_without_room_loses_nothing(undisturbed, tmp_path):
 # ---- the bound, and PyTorch
 
 
-def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed):
-    torch = pytest.importorskip("torch", reason="PyTorch is missing: `make test` installs it")
+def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed, torch):
     from safetensors.torch import load_file
 
     from benchmarks.pytorch_vae import VAE as Twin
