@@ -5,52 +5,10 @@ import inspect
 import numpy as np
 import pytest
 
-from minigrad import Tensor, kernels, linear, nn, optim
-from minigrad.core.interpreter import setting
+from minigrad import Tensor, kernels, nn, optim
 from minigrad.core.primitive import evaluate
 from minigrad.ops.updates import adam_
-
-LR, STEPS = 1e-2, 100
-SHAPES = [(7,), (3, 5), (150, 140)]  # the last has 21,000 elements: see the test of its size
-
-
-def problem(dtype=np.float64, shapes=SHAPES, steps=STEPS):
-    """First values, and a gradient for each parameter and step; each size from 10⁻⁶ to 10²."""
-    rng = np.random.default_rng(0)
-    start = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-    scales = [10 ** rng.uniform(-6, 2, shape) for shape in shapes]
-    gradients = [
-        [(scale * rng.standard_normal(scale.shape)).astype(dtype) for scale in scales]
-        for _ in range(steps)
-    ]
-    return start, gradients
-
-
-def ours(make, start, gradients):
-    """The parameters after the steps. A gradient of None is none."""
-    params = [nn.Parameter(p) for p in start]
-    optimizer = make(params)
-    for step in gradients:
-        for p, g in zip(params, step, strict=True):
-            p.grad = None if g is None else Tensor(g)
-        optimizer.step()
-    return [p.data for p in params]
-
-
-def theirs(torch, make, start, gradients):
-    """The same with PyTorch, in float64."""
-    params = [torch.tensor(p, dtype=torch.float64, requires_grad=True) for p in start]
-    optimizer = make(params)
-    for step in gradients:
-        for p, g in zip(params, step, strict=True):
-            p.grad = None if g is None else torch.tensor(g, dtype=torch.float64)
-        optimizer.step()
-    return [p.detach().numpy() for p in params]
-
-
-def assert_close(found, expected, **tolerance):
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, **tolerance)
+from tests.nn.optimisers import LR, MAKERS, SHAPES, STEPS, assert_close, ours, problem, theirs
 
 
 # Rounding, at worst, with ε = 2⁻⁵² (2⁻²³ in float32). Adam's √v̂ collects 3ε / 2 a step, m̂ at most
@@ -165,11 +123,6 @@ def test_sgd_is_torchs(momentum, torch):
 
 # ---- what both do
 
-MAKERS = {
-    "SGD": lambda library: lambda p: library.SGD(p, lr=LR, momentum=0.9),
-    "Adam": lambda library: lambda p: library.Adam(p, lr=LR),
-}
-
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_single_number_can_be_trained(name, backend):
@@ -217,48 +170,6 @@ def test_the_layout_of_a_gradient_does_not_matter(name, backend):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_step_makes_a_recorded_graph_stale(name):
-    """backward would use the new weights for the old forward pass."""
-    p = nn.Parameter(np.float32([[1, 2], [3, 4]]))
-    x = Tensor(np.float32([[5, 6]]), requires_grad=True)
-    optimizer = MAKERS[name](optim)([p])
-    y = linear(x, p, Tensor(np.zeros(2, np.float32)))
-    y.backward(np.float32([[0.3, -2]]), retain_graph=True)
-    optimizer.step()
-    with pytest.raises(RuntimeError, match=r"linear: operand 1, of shape \(2, 2\), was written"):
-        y.backward(np.float32([[0.3, -2]]))
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_a_state_dict_is_all_that_an_optimiser_remembers(name):
-    """Without Adam's step, or with state that is shared, the second half would differ.
-
-    The second parameter has missed some steps, so that one count cannot serve both.
-    """
-    start, gradients = problem(shapes=[(3,), (4,)], steps=10)
-    first = [[g, h if i > 2 else None] for i, (g, h) in enumerate(gradients[:5])]
-    second = gradients[5:]
-    whole = ours(MAKERS[name](optim), start, first + second)
-    made = []
-    half = ours(lambda params: made.append(MAKERS[name](optim)(params)) or made[0], start, first)
-    state = made[0].state_dict()
-    for p, g in zip(made[0].params, gradients[0], strict=True):  # the first one goes its own way
-        p.grad = Tensor(g)
-    half = [p.copy() for p in half]
-    made[0].step()
-
-    def resumed(params):
-        optimizer = MAKERS[name](optim)(params)
-        optimizer.load_state_dict(state)
-        return optimizer
-
-    for a, b in zip(ours(resumed, half, second), whole, strict=True):
-        np.testing.assert_array_equal(a, b)
-    for a, b in zip(ours(resumed, half, second), whole, strict=True):  # state was only read
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.parametrize("name", MAKERS)
 def test_zero_grad_forgets_all_gradients(name):
     params = [nn.Parameter(np.ones(2)) for _ in range(3)]
     for p in params[:2]:
@@ -276,85 +187,3 @@ def test_arguments_stand_in_torchs_places(torch):
         assert len(ours) == shared
         for a, b in zip(ours, theirs, strict=False):
             assert (a.name, a.default) == (b.name, b.default)
-
-
-def give_gradients(optimizer, dtype=np.float64):
-    for p in optimizer.params:
-        p.grad = Tensor(np.ones(p.shape, dtype))
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_state_is_taken_over_in_the_form_that_kernels_go_by(name):
-    optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
-    items = optimizer.state_dict().items()
-    state = {key: np.array(array + 1, ">f8", order="F") for key, array in items}
-    optimizer.load_state_dict(state)
-    for key, array in optimizer.state_dict().items():
-        slot, i = key.split(".")
-        assert isinstance(getattr(optimizer, slot)[int(i)], Tensor)
-        mine = getattr(optimizer, slot)[int(i)]._array
-        assert mine.dtype == (np.int64 if slot == "steps" else np.float32)
-        assert mine.flags.carray and mine.flags.owndata and mine.dtype.isnative
-        np.testing.assert_array_equal(array, state[key])
-    give_gradients(optimizer, np.float32)
-    optimizer.step()
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_every_write_of_a_step_goes_through_the_door(name, backend):
-    """An observer sees one update for each parameter, and what it says is written: parameter and
-    state, all of it. Nothing else ran."""
-    optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
-    give_gradients(optimizer, np.float32)
-    seen = []
-    with setting(observer=lambda primitive, operands, static, results: seen.append(results)):
-        optimizer.step()
-    state = zip(*(getattr(optimizer, slot) for slot in optimizer.slots), strict=True)
-    written = [(p, *others) for p, others in zip(optimizer.params, state, strict=True)]
-    assert [[*map(id, some)] for some in seen] == [[*map(id, some)] for some in written]
-    for some in written:
-        assert all(tensor._written[0] > 0 for tensor in some)
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_a_step_makes_a_graph_of_the_state_stale(name):
-    """State is tensors, and its writes count as those of parameters do."""
-    p = nn.Parameter(np.ones(2, np.float32))
-    optimizer = MAKERS[name](optim)([p])
-    x = Tensor(np.ones(2, np.float32), requires_grad=True)
-    y = (x * getattr(optimizer, optimizer.slots[0])[0]).sum()
-    p.grad = Tensor(np.ones(2, np.float32))
-    optimizer.step()
-    with pytest.raises(RuntimeError, match=r"multiply: operand 1, of shape \(2,\), was written"):
-        y.backward()
-
-
-@pytest.mark.parametrize(
-    ("settings", "error"),
-    [
-        ({"lr": None}, TypeError), ({"lr": float("nan")}, ValueError), ({"lr": -1.0}, ValueError),
-        ({"lr": "0.1"}, TypeError), ({"eps": None}, TypeError), ({"betas": (1, 1)}, ValueError),
-    ],
-)  # fmt: skip
-def test_settings_that_were_changed_are_checked_before_a_step(settings, error):
-    w = Tensor([1.0, 2.0], requires_grad=True)
-    adam = optim.Adam([w])
-    (w * w).sum().backward()
-    for name, value in settings.items():
-        setattr(adam, name, value)
-    with pytest.raises(error, match="|".join(settings)):
-        adam.step()
-    assert w.numpy().tolist() == [1, 2] and adam.steps[0].item() == 0
-
-
-def test_a_schedule_may_stop_and_a_count_is_not_negative():
-    p, w = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
-    adam = optim.Adam([p, w])
-    (p * w).sum().backward()
-    adam.lr = 0
-    adam.step()
-    assert p.numpy().tolist() == [1, 2]
-    adam.steps[1] = Tensor(np.array(-1))
-    with pytest.raises(ValueError, match="steps of parameter 1 is -1"):
-        adam.step()
-    assert adam.steps[0].item() == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigrad import Tensor, nn, optim
-from tests.nn.test_optim import MAKERS, give_gradients
+from tests.nn.optimisers import MAKERS, give_gradients
 
 
 @pytest.mark.parametrize(
@@ -183,3 +183,34 @@ def test_the_state_of_other_parameters_is_refused(name):
         optimizer.load_state_dict(state)
     for key, array in optimizer.state_dict().items():
         np.testing.assert_array_equal(array, before[key])
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"lr": None}, TypeError), ({"lr": float("nan")}, ValueError), ({"lr": -1.0}, ValueError),
+        ({"lr": "0.1"}, TypeError), ({"eps": None}, TypeError), ({"betas": (1, 1)}, ValueError),
+    ],
+)  # fmt: skip
+def test_settings_that_were_changed_are_checked_before_a_step(settings, error):
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    adam = optim.Adam([w])
+    (w * w).sum().backward()
+    for name, value in settings.items():
+        setattr(adam, name, value)
+    with pytest.raises(error, match="|".join(settings)):
+        adam.step()
+    assert w.numpy().tolist() == [1, 2] and adam.steps[0].item() == 0
+
+
+def test_a_schedule_may_stop_and_a_count_is_not_negative():
+    p, w = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    adam = optim.Adam([p, w])
+    (p * w).sum().backward()
+    adam.lr = 0
+    adam.step()
+    assert p.numpy().tolist() == [1, 2]
+    adam.steps[1] = Tensor(np.array(-1))
+    with pytest.raises(ValueError, match="steps of parameter 1 is -1"):
+        adam.step()
+    assert adam.steps[0].item() == 1
