@@ -79,7 +79,6 @@ DRAW = """
 import os, sys
 from pathlib import Path
 from minigrad.training import report
-from tests import ROOT
 before = dict(os.environ)
 report.save_curves(Path(sys.argv[1]), METRICS, {"training −ELBO": "nelbo"})
 assert dict(os.environ) == before and "matplotlib.pyplot" not in sys.modules
