@@ -15,7 +15,8 @@ from minigrad.training.checkpoint import load
 from models import gan
 from models.evaluation import statistics
 from tests import ROOT
-from tests.training.test_resume import (
+from tests.training.scripts import (
+    GAN,
     everything,
     killed_and_resumed,
     posix,
@@ -25,23 +26,14 @@ from tests.training.test_resume import (
     wait_for,
 )
 
-SCRIPT = ROOT / "train_gan.py"
 SHORT = ("--iter_max", 55, "--iter_save", 25)
-
-
-@pytest.fixture(scope="module")
-def fashion():
-    try:
-        return data.load("fashion-mnist")
-    except data.DataError as error:
-        pytest.skip(f"THE GAN'S SCRIPT WAS NOT TESTED: {error}")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(fashion, tmp_path_factory):
     """A run of 55 steps: its folder and what it printed. Tests only look at it."""
     out = tmp_path_factory.mktemp("gan") / "out"
-    code, printed = run(*SHORT, "--out", out, script=SCRIPT)
+    code, printed = run(*SHORT, "--out", out, script=GAN)
     assert code == 0, printed
     return out, printed
 
@@ -182,14 +174,14 @@ def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed, torch):
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(undisturbed, tmp_path):
     """BatchNorm's statistics, both Adams, the place in the epoch, the latents of the pictures."""
     out = tmp_path / "out"
-    process = start(*SHORT, "--out", out, script=SCRIPT)
+    process = start(*SHORT, "--out", out, script=GAN)
     wait_for(out / "checkpoint.safetensors", process)
     time.sleep(0.5)  # some steps beyond it
     assert process.poll() is None
     process.kill()
     process.communicate()
     assert load(out / "checkpoint.safetensors")[1]["iteration"] in (25, 50)
-    killed_and_resumed(out, 1, 0, *SHORT, "--out", out, script=SCRIPT, longest=9)
+    killed_and_resumed(out, 1, 0, *SHORT, "--out", out, script=GAN, longest=9)
     assert everything(out) == everything(undisturbed[0])
 
 
@@ -197,21 +189,21 @@ def test_more_iterations_go_on_and_another_network_does_not(undisturbed, tmp_pat
     out = tmp_path / "out"
     shutil.copytree(undisturbed[0], out)
     for name, value, before in (("arch", "mlp", "conv"), ("loss", "minimax", "nonsaturating")):
-        result = run(*SHORT, "--resume", f"--{name}", value, "--out", out, script=SCRIPT)
+        result = run(*SHORT, "--resume", f"--{name}", value, "--out", out, script=GAN)
         refused(*result, f"'{name}': '{before}'", value)
-    code, printed = run("--iter_max", 60, "--resume", "--out", out, script=SCRIPT)
+    code, printed = run("--iter_max", 60, "--resume", "--out", out, script=GAN)
     assert code == 0, printed
     assert load(out / "checkpoint.safetensors")[1]["iteration"] == 60
 
 
 def test_several_runs_each_have_a_folder_and_an_earlier_one_is_set_aside(fashion, tmp_path):
     command = ("--arch", "mlp", "--iter_max", 3, "--seed", 4, "--out", tmp_path / "out")
-    code, printed = run(*command, "--runs", 2, script=SCRIPT)
+    code, printed = run(*command, "--runs", 2, script=GAN)
     assert code == 0 and "±" in printed, printed
     folders = [tmp_path / "out" / name for name in ("seed4", "seed5")]
     states = [load(folder / "generator-00003.safetensors")[0] for folder in folders]
     assert (states[0]["0.weight"] != states[1]["0.weight"]).any()
-    code, printed = run(*command, script=SCRIPT)
+    code, printed = run(*command, script=GAN)
     assert code == 0 and "out.1" in printed
     again = load(tmp_path / "out" / "generator-00003.safetensors")[0]
     assert all((again[name] == value).all() for name, value in states[0].items())

@@ -1,17 +1,12 @@
-"""train_vae.py as its users run it: what it leaves, and what it says when something is wrong."""
+"""train_vae.py as its users run it: what it leaves, and that it depends on the seed alone."""
 
-import gzip
 import io
 import json
 import math
 import os
 import re
 import shutil
-import signal
 import struct
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -21,62 +16,18 @@ from minigrad import data, random
 from minigrad.training.checkpoint import load
 from models.subset import static_subset
 from models.vae import VAE
-from tests import ROOT
-
-RUN = "vae-z10-run0"
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    try:
-        return data.load("mnist")
-    except data.DataError as error:
-        pytest.skip(f"THE TRAINING SCRIPT WAS NOT TESTED: {error}")
-
-
-def start(*arguments, **settings):
-    """The script's process; on one thread unless told: threads that wait for a busy machine spin"""
-    ours = ("MINIGRAD_BACKEND", "NUMBA_", "PYTHON")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    environment |= {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | settings
-    command = [sys.executable, ROOT / "train_vae.py", *map(str, arguments)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
-def script(*arguments, **settings):
-    """Exit code, stdout and stderr."""
-    process = start(*arguments, **settings)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def tree(folder):
-    """Every file's bytes under its path, and folders that are empty; locks are no results."""
-    paths = [path for path in folder.rglob("*") if path.is_file() or not list(path.iterdir())]
-    paths = [path for path in paths if path.name != ".lock"]
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in paths}
+from tests.training.scripts import RUN, lines, run_apart, tree
 
 
 @pytest.fixture(scope="module")
 def first(mnist, tmp_path_factory):
     """A run of 20 iterations: its folder and what it printed. Tests only look at it."""
     out = tmp_path_factory.mktemp("first")
-    code, printed, progress = script("--iter_max", 20, "--iter_save", 10, "--out", out)
+    code, printed, progress = run_apart("--iter_max", 20, "--iter_save", 10, "--out", out)
     assert code == 0, progress
     assert "Warning" not in progress and "Traceback" not in progress
     assert os.listdir(out) == [RUN]
     return out / RUN, printed
-
-
-@pytest.fixture
-def earlier(tmp_path):
-    """A results folder with an earlier run in it."""
-    out = tmp_path / "out"
-    (out / RUN).mkdir(parents=True)
-    (out / RUN / "summary.json").write_text('{"precious": 1}\n')
-    (out / RUN / "model-20000.safetensors").write_bytes(bytes(range(256)))
-    return out
 
 
 # What a run leaves
@@ -95,10 +46,6 @@ def test_a_run_leaves_the_files_that_the_homework_asks_for_and_no_others(first):
         "summary.json",
         "traversal.png",
     ]
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def network(weights, name, h):
@@ -276,7 +223,7 @@ def test_the_same_seed_gives_the_same_bytes_with_another_run_number_and_more_thr
     first, tmp_path
 ):
     """... spelt with hyphens."""
-    code, _, err = script("--iter-max", 20, "--iter-save", 10, "--batch-size", 100, "--run", 3,
+    code, _, err = run_apart("--iter-max", 20, "--iter-save", 10, "--batch-size", 100, "--run", 3,
                           "--seed", 0, "--out", tmp_path, NUMBA_NUM_THREADS="2")  # fmt: skip
     assert code == 0, err
     for name in ("model-00010.safetensors", "model-00020.safetensors", "samples.png"):
@@ -285,7 +232,7 @@ def test_the_same_seed_gives_the_same_bytes_with_another_run_number_and_more_thr
 
 
 def test_numpy_and_numba_train_to_the_same_numbers(first, tmp_path):
-    code, _, err = script("--iter_max", 20, "--out", tmp_path, MINIGRAD_BACKEND="numpy")
+    code, _, err = run_apart("--iter_max", 20, "--out", tmp_path, MINIGRAD_BACKEND="numpy")
     assert code == 0, err
     (ours,), (theirs,) = lines(first[0]), lines(tmp_path / RUN)
     for name in ("nelbo", "kl", "rec"):  # 20 steps leave some 1e-6 of rounding
@@ -299,7 +246,7 @@ def test_an_earlier_run_is_set_aside_byte_for_byte_and_another_seed_gives_anothe
     shutil.copytree(first[0], out / RUN)
     (out / f"{RUN}.1").mkdir()  # taken already
     before = tree(out / RUN)
-    code, printed, err = script("--iter_max", 10, "--seed", 1, "--out", out)
+    code, printed, err = run_apart("--iter_max", 10, "--seed", 1, "--out", out)
     assert code == 0, err
     assert sorted(os.listdir(out)) == [RUN, f"{RUN}.1", f"{RUN}.2"]
     assert tree(out / f"{RUN}.2") == before
@@ -307,111 +254,3 @@ def test_an_earlier_run_is_set_aside_byte_for_byte_and_another_seed_gives_anothe
     assert f"{RUN}.2" in printed
     name = "model-00010.safetensors"
     assert (out / RUN / name).read_bytes() != before[name]
-
-
-def test_ctrl_c_in_mid_run_stops_with_130_and_leaves_whole_files(mnist, earlier):
-    before = tree(earlier)
-    process = start("--iter_max", 10**6, "--iter_save", 25, "--out", earlier)
-    try:
-        metrics, deadline = earlier / RUN / "metrics.jsonl", time.monotonic() + 120
-        while not (metrics.exists() and metrics.read_text()) and time.monotonic() < deadline:
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        printed, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "Traceback" not in err and "stopped" in printed and "--resume" in printed
-    names = sorted(tree(earlier / RUN))
-    wanted = [f"model-{25 * i:05d}.safetensors" for i in range(1, len(names) - 1)]
-    assert len(names) > 4 and names == ["checkpoint.safetensors", "metrics.jsonl", *wanted]
-    iterations = [line["iteration"] for line in lines(earlier / RUN)]
-    assert iterations == list(range(100, 100 * len(iterations) + 1, 100))
-    for name in wanted[-3:]:
-        assert sum(array.size for array in load(earlier / RUN / name)[0].values()) == 661_404
-    aside = {path.replace(RUN, f"{RUN}.1"): content for path, content in before.items()}
-    assert {k: v for k, v in tree(earlier).items() if k.startswith(f"{RUN}.1")} == aside
-
-
-# What is wrong is said once, with its mend, and costs nobody their results
-
-
-def assert_refused(result, *words):
-    code, _, err = result
-    assert code in (1, 2), err
-    assert "Traceback" not in err and err.count("error:") == 1
-    for word in words:
-        assert word in err
-
-
-@pytest.mark.parametrize("option, value, words", [
-    ("--z", "0", "0 is not a whole number of 1 or more"),
-    ("--z", "ten", "ten is not a whole number of 1 or more"),
-    ("--iter_max", "-1", "-1 is not a whole number of 1 or more"),
-    ("--iter_save", "0", "0 is not a whole number of 1 or more"),
-    ("--batch-size", "0", "0 is not a whole number of 1 or more"),
-    ("--batch_size", "70000", "from 1 to 60000"),
-    ("--lr", "0", "0 is not a positive number"),
-    ("--lr", "nan", "nan is not a positive number"),
-    ("--run", "-1", "-1 is not a whole number of 0 or more"),
-    ("--iterations", "5", "usage:"),
-])  # fmt: skip
-def test_a_bad_option_is_named_with_what_it_may_be(option, value, words, mnist, earlier):
-    before = tree(earlier)
-    assert_refused(script("--iter_max", 1, option, value, "--out", earlier), option, value, words)
-    assert tree(earlier) == before
-
-
-def test_a_results_folder_that_cannot_be_is_named_with_the_option_for_another(mnist, tmp_path):
-    """A file where the folder should be: root may write into any folder."""
-    place = tmp_path / "notes.txt"
-    place.write_text("mine")
-    assert_refused(script("--iter_max", 1, "--out", place), str(place), "--out")
-    assert tree(tmp_path) == {"notes.txt": b"mine"}
-
-
-def test_a_data_folder_that_is_missing_is_named_with_the_command_that_fetches(earlier):
-    before, missing = tree(earlier), earlier / "nowhere"
-    result = script("--iter_max", 1, "--data-dir", missing, "--out", earlier)
-    assert_refused(result, str(missing), "there is no such folder", "python -m minigrad.data mnist")
-    assert tree(earlier) == before
-
-
-@pytest.mark.parametrize("damage", ["cut short", "one pixel changed"])
-def test_a_damaged_data_file_is_named_and_not_trained_on(damage, mnist, earlier, tmp_path):
-    source, folder, bad = data.find_or_fetch("mnist"), tmp_path / "data", "t10k-images-idx3-ubyte"
-    folder.mkdir()
-    for path in source.iterdir():
-        if path.name.removesuffix(".gz") in data.sets.SHAPES:
-            (folder / path.name).symlink_to(path.resolve())
-    content = b"\0\0\x08\x03" + struct.pack(">III", 10_000, 28, 28) + mnist.test_images.tobytes()
-    content = content[:-1000] if damage == "cut short" else content[:-1] + b"\1"
-    for path in folder.glob(f"{bad}*"):
-        path.unlink()
-    (folder / f"{bad}.gz").write_bytes(gzip.compress(content, compresslevel=1))
-    before = tree(earlier)
-    reason = "truncated" if damage == "cut short" else "damaged"
-    assert_refused(
-        script("--iter_max", 1, "--data_dir", folder, "--out", earlier), str(folder), bad, reason
-    )
-    assert tree(earlier) == before
-
-
-def test_the_other_set_under_the_same_names_is_recognised(mnist, earlier, monkeypatch):
-    """Fashion-MNIST's files have MNIST's names. Here the checksums change places, not the files."""
-    swapped = dict(zip(data.sets.SHA256, reversed(data.sets.SHA256.values()), strict=True))
-    folder, before = data.find_or_fetch("mnist"), tree(earlier)
-    monkeypatch.setattr(data.sets, "SHA256", swapped)
-    with pytest.raises(SystemExit) as stop:
-        train_vae.main(["--iter_max=1", f"--data-dir={folder}", f"--out={earlier}"])
-    assert "is not that of mnist: it is train-images-idx3-ubyte of fashion-mnist" in stop.value.code
-    assert tree(earlier) == before
-
-
-def test_a_run_that_diverges_says_so_and_keeps_the_earlier_run(mnist, earlier):
-    before = tree(earlier / RUN)
-    result = script("--lr", "1e6", "--iter_max", 20, "--out", earlier)
-    assert_refused(result, "diverged", "smaller --lr", "nelbo is nan at iteration 2")
-    assert tree(earlier / f"{RUN}.1") == before
-    assert not (earlier / RUN / "summary.json").exists()

@@ -132,6 +132,22 @@ def test_iwae_with_one_draw_is_an_estimate_of_the_elbo(subset):
     assert abs(iwae[:, 1].mean() - elbo[0, 1]) < error
 
 
+def test_iwae_with_one_draw_is_the_elbo_with_sampled_kl_and_falls_with_more():
+    random.seed(3)
+    vae, x = VAE(z_dim=3, x_dim=20, hidden=8), Tensor(random.bernoulli(np.full((5, 20), 0.4, "f")))
+    with no_grad():
+        one, kl, rec = (float(v) for v in vae.negative_iwae_bound(x, 1))
+        assert one == pytest.approx(kl + rec, rel=1e-5)
+        bounds = [
+            np.mean([float(vae.negative_iwae_bound(x, m)[0]) for _ in range(2000 // m)])
+            for m in (1, 20, 2000)
+        ]
+        elbo = np.mean([float(vae.negative_elbo_bound(x)[0]) for _ in range(2000)])
+    # Each mean is of 2,000 draws of bounds that spread by less than 0.3: errors below 0.01.
+    assert bounds[0] == pytest.approx(elbo, abs=0.03)
+    assert bounds[0] > bounds[1] > bounds[2] - 0.01
+
+
 def test_fifty_steps_with_torch(mnist, torch):
     """Same weights, same images, same noise: the same parameters after 50 steps of Adam.
 

@@ -2,9 +2,7 @@
 
 import pytest
 
-from tests.training.test_resume import RUN, SHORT, everything, killed_and_resumed, undisturbed
-
-__all__ = ["undisturbed"]  # the fixture
+from tests.training.scripts import RUN, SHORT, everything, killed_and_resumed
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -1,13 +1,8 @@
 """A run that is stopped, anyhow and anywhere, goes on to the very bits of one that was not."""
 
 import json
-import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,67 +10,18 @@ import pytest
 from minigrad.training import Abort, Run
 from minigrad.training.checkpoint import load
 from models import FILES
-from tests import ROOT
-
-SCRIPT = ROOT / "train_vae.py"
-RUN = "vae-z10-run0"
-SHORT = ("--iter_max", 130, "--iter_save", 9)
-posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-
-
-def start(*arguments, script=SCRIPT, **settings):
-    command = [sys.executable, str(script), *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, **pipes, **settings)
-
-
-def finish(process, timeout=300):
-    output = process.communicate(timeout=timeout)[0]
-    assert "Traceback" not in output
-    return process.returncode, output
-
-
-def run(*arguments, **settings):
-    return finish(start(*arguments, **settings))
-
-
-def without_times(value):
-    if isinstance(value, dict):
-        left_out = ("seconds", "peak_megabytes")
-        return {k: without_times(v) for k, v in value.items() if k not in left_out}
-    return value
-
-
-def everything(folder):
-    """All that a run leaves: arrays as bytes, pictures as bytes, numbers without times."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".safetensors":
-            arrays, metadata = load(path)
-            found[path.name] = {k: a.tobytes() for k, a in arrays.items()}, metadata
-        elif path.suffix == ".jsonl":
-            lines = path.read_text().split("\n")[:-1]
-            found[path.name] = [without_times(json.loads(line)) for line in lines]
-        elif path.suffix == ".json":
-            found[path.name] = without_times(json.loads(path.read_text()))
-        elif path.suffix in (".png", ".gif"):
-            found[path.name] = path.read_bytes()
-    return found
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed")
-    code, output = run(*SHORT, "--out", out)
-    assert code == 0, output
-    return out
-
-
-def wait_for(path, process):
-    for _ in range(3000):
-        if path.exists() or process.poll() is not None:
-            return
-        time.sleep(0.01)
+from tests.training.scripts import (
+    RUN,
+    SHORT,
+    everything,
+    finish,
+    killed_and_resumed,
+    posix,
+    refused,
+    run,
+    start,
+    wait_for,
+)
 
 
 @posix
@@ -94,23 +40,6 @@ def test_a_signal_saves_and_says_how_to_resume(name, undisturbed, tmp_path):
     assert everything(tmp_path / RUN) == everything(undisturbed / RUN)
 
 
-def killed_and_resumed(folder, kills, seed, *arguments, longest=2.5, **settings):
-    """The run in `folder` that SIGKILL meets `kills` times, at random moments up to so many seconds
-    from its start, and that is then carried to the end. After each kill, whatever is there can be
-    read."""
-    generator = random.Random(seed)
-    checkpoint = folder / "checkpoint.safetensors"
-    for _ in range(kills):
-        process = start(*arguments, *["--resume"] * checkpoint.exists(), **settings)
-        time.sleep(generator.uniform(0.3, longest))
-        process.kill()
-        process.communicate()
-        for path in folder.glob("[!.]*.safetensors"):
-            load(path)
-    code, output = run(*arguments, *["--resume"] * checkpoint.exists(), **settings)
-    assert code == 0, output
-
-
 @posix
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(undisturbed, tmp_path):
     """`make test-kills` does it 200 times."""
@@ -127,12 +56,6 @@ def test_resuming_a_finished_run_changes_nothing_and_more_iterations_go_on(undis
 
 
 # ---- what cannot be resumed or evaluated
-
-
-def refused(code, output, *words):
-    assert code == 1 and output.count("error:") == 1, output
-    for word in words:
-        assert word in output
 
 
 def test_resume_without_a_checkpoint(tmp_path):
@@ -245,7 +168,7 @@ def test_a_disk_without_room_loses_nothing(undisturbed, tmp_path):
     assert run(*command)[0] == 0
 
 
-# ---- the bound, and PyTorch
+# ---- PyTorch
 
 
 def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed, torch):
@@ -262,23 +185,3 @@ def test_the_weights_of_a_run_work_in_the_pytorch_twin(undisturbed, torch):
     z = np.random.RandomState(0).randn(7, 10).astype(np.float32)
     theirs = torch.sigmoid(twin.decoder(torch.from_numpy(z))).detach().numpy()
     np.testing.assert_allclose(ours.compute_sigmoid_given(Tensor(z)).numpy(), theirs, atol=1e-6)
-
-
-def test_iwae_with_one_draw_is_the_elbo_with_sampled_kl_and_falls_with_more():
-    from minigrad import Tensor, no_grad
-    from minigrad import random as draws
-    from models.vae import VAE
-
-    draws.seed(3)
-    vae, x = VAE(z_dim=3, x_dim=20, hidden=8), Tensor(draws.bernoulli(np.full((5, 20), 0.4, "f")))
-    with no_grad():
-        one, kl, rec = (float(v) for v in vae.negative_iwae_bound(x, 1))
-        assert one == pytest.approx(kl + rec, rel=1e-5)
-        bounds = [
-            np.mean([float(vae.negative_iwae_bound(x, m)[0]) for _ in range(2000 // m)])
-            for m in (1, 20, 2000)
-        ]
-        elbo = np.mean([float(vae.negative_elbo_bound(x)[0]) for _ in range(2000)])
-    # Each mean is of 2,000 draws of bounds that spread by less than 0.3: errors below 0.01.
-    assert bounds[0] == pytest.approx(elbo, abs=0.03)
-    assert bounds[0] > bounds[1] > bounds[2] - 0.01
