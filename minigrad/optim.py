@@ -176,5 +176,4 @@ class Adam(Optimizer):
 
     def _update(self, i, p, lr):
         m, v, step = self.means[i], self.squares[i], self.steps[i]
-        beta1, beta2 = self.betas
-        adam_(p, m, v, step, p.grad, lr, beta1=beta1, beta2=beta2, eps=self.eps)
+        adam_(p, m, v, step, p.grad, lr, betas=self.betas, eps=self.eps)

@@ -27,9 +27,9 @@ def _pieces(p, g, m, v, rate, rest1, beta2, rest2, root, eps, size):
 
 
 @accelerates(adam_, lambda *arrays, **static: () if writable(*arrays) else None)
-def adam_kernel(p, m, v, step, g, lr, *, beta1, beta2, eps):
+def adam_kernel(p, m, v, step, g, lr, *, betas, eps):
     step += 1
-    t = int(step)
+    t, (beta1, beta2) = int(step), betas
     rate, root = lr.item() / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
     # 1 − β in double precision: made from a float32 β₂ = 0.999 it would be off by 10⁻⁵ of itself.
     constants = map(p.dtype.type, (rate, 1 - beta1, beta2, 1 - beta2, root, eps))

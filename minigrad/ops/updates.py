@@ -78,7 +78,7 @@ def _adam_shapes(p, m, v, step, g, lr, **static):
 
 
 @primitive(writes=(0, 1, 2, 3), as_given=(3, 5), check=_adam_shapes)
-def adam_(p, m, v, step, g, lr, /, beta1, beta2, eps):
+def adam_(p, m, v, step, g, lr, /, betas, eps):
     """One step of Adam: Kingma & Ba 2015, algorithm 1. p, m, v, g of one shape; step and lr ().
 
     t ← t + 1,  m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  p ← p − lr · m̂ / (√v̂ + ε), with
@@ -86,7 +86,7 @@ def adam_(p, m, v, step, g, lr, /, beta1, beta2, eps):
     in PyTorch.
     """
     step += 1
-    t, rate = int(step), lr.item()
+    t, rate, (beta1, beta2) = int(step), lr.item(), betas
     m += (1 - beta1) * (g - m)
     v *= beta2
     v += (1 - beta2) * g * g

@@ -30,7 +30,7 @@ def assert_adam_step(arrays, dtype, lr, beta1, beta2, step, eps=1e-8, run=None):
     wide = [array.astype(np.longdouble) for array in arrays]
     p, m, v, g = (np.abs(array) for array in wide)
     gradient = arrays[3].tobytes()
-    static = {"beta1": beta1, "beta2": beta2, "eps": eps}
+    static = {"betas": (beta1, beta2), "eps": eps}
     run = run or (lambda *arrays, **static: accelerated(adam_, *arrays, **static))
     take_step(run, arrays, lr, step, static)
     take_step(adam_.forward, wide, lr, step, static)
@@ -90,7 +90,7 @@ def test_one_array_of_another_layout_is_enough(strided):
     arrays = adam_arrays(24, np.float32)
     arrays[strided] = np.repeat(arrays[strided], 2)[::2]
     p, m, v, g = arrays
-    static = {"beta1": 0.5, "beta2": 0.75, "eps": 1e-8}
+    static = {"betas": (0.5, 0.75), "eps": 1e-8}
     taken = adam_.kernel.results(p, m, v, np.array(0), g, np.array(1e-3), **static)
     assert taken == (() if strided == 3 else None)
     assert_adam_step(arrays, np.float32, 1e-3, 0.5, 0.75, step=1, run=through_the_door)

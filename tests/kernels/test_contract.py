@@ -93,7 +93,7 @@ CALLS = {
         for p in (ops.batch_norm_pull, ops.normalized_sum)
     },
     adam_: [
-        ([shape] * 3 + [(), shape, ()], {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8})
+        ([shape] * 3 + [(), shape, ()], {"betas": (0.9, 0.99), "eps": 1e-8})
         for shape in [*LIKE, (2**14 + 3,)]
     ],
 }  # fmt: skip
