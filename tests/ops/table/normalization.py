@@ -50,7 +50,8 @@ def _(draw):
 
 @case("batch_norm_pull")
 def _(draw):
-    x, eps = channelwise(draw), draw(st.sampled_from([0.01, 0.1]))
+    # Its own gradient multiplies each rounding by r³: by 30 for this eps, by 1000 for 0.01.
+    x, eps = channelwise(draw), draw(st.sampled_from([0.1, 1.0]))
 
     def theirs(g, x):
         axes = [0, *range(2, x.ndim)]
