@@ -132,7 +132,7 @@ def test_runs_side_by_side_give_the_bits_of_runs_one_by_one(undisturbed, tmp_pat
 
 def test_a_second_process_on_the_same_run_is_refused(undisturbed, tmp_path):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    first = Run(tmp_path / RUN, load(tmp_path / RUN / "checkpoint.safetensors")[1], files=FILES)
+    first = Run(tmp_path / RUN, files=FILES)
     before = everything(first.folder)
     for flags in ([], ["--resume"]):
         words = ("another process",) if not flags else ()
