@@ -11,10 +11,10 @@ from minigrad.core.interpreter import enable_grad, no_grad
 from minigrad.core.show import graph, trace
 from minigrad.ops import *  # noqa: F403
 from minigrad import ops
-from minigrad import rng as random  # no file is named so: it would hide Python's own module
+from minigrad import rng as random  # a file random.py would hide Python's own module
 # isort: on
 
-if find_spec("minigrad.kernels"):  # everything works without them, slower
+if find_spec("minigrad.kernels"):  # without them everything works, but slower
     import_module("minigrad.kernels")
 
 __all__ = [
@@ -30,8 +30,10 @@ _MODULES = (
 
 
 def __getattr__(name):
-    """`minigrad.nn` after `import minigrad`: imported when it is asked for, so that the import of
-    minigrad stays fast and needs no library of data or of files."""
+    """Import a submodule, such as `minigrad.nn`, when it is first asked for.
+
+    So `import minigrad` is fast, and loads no library for data or files.
+    """
     if name in _MODULES:
         return import_module(f"minigrad.{name}")
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")

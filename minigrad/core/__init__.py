@@ -1,25 +1,25 @@
-"""The engine. Read tensor, primitive, interpreter, graph, unbroadcast, backward, in this order.
+"""This is the engine. Read tensor, primitive, interpreter, graph, unbroadcast, backward in order.
 
-guards checks what users ask, contracts what operations keep to; dtypes is what numbers become when
-they meet, show a graph in print.
+guards.py checks what users ask for, and contracts.py what operations do; dtypes.py decides which
+dtype operands get, and show.py prints graphs.
 
-Everything is in one example: L = x x + x at x = 3, whose slope is 2 x + 1 = 7.
+One example shows everything: L = x x + x at x = 3, where its slope is 2 x + 1 = 7.
 
     x = 3 ──┬──► multiply ──► v = 9 ──► add ──► L = 12
             ├──────▲                     ▲
             └────────────────────────────┘
 
-Forwards, each operation runs and leaves a node, which remembers its operands:
+In the forward pass each operation runs and leaves a node, which remembers the operands:
 
     multiply(x, x) = 9        add(v, x) = 12
 
-Backwards, from L̄ = ∂L/∂L = 1, the latest node first. By then the cotangent of its result is
-complete, because everything that used the result ran later. Its pulls hand that on to the operands,
-where it is summed up. For y = a + b they are ā = ȳ and b̄ = ȳ, for y = a b they are ā = ȳ b and
-b̄ = ȳ a:
+The backward pass starts from L̄ = ∂L/∂L = 1 and visits the latest node first. When it reaches a
+node, the cotangent of that node's result is complete, because everything that used the result ran
+later. The node's pulls turn this cotangent into a share for each operand, where shares are summed.
+For y = a + b the pulls are ā = ȳ and b̄ = ȳ; for y = a b they are ā = ȳ b and b̄ = ȳ a:
 
-    add        L̄ = 1   hands 1 to v, and 1 to x                 v̄ = 1    x̄ = 1
-    multiply   v̄ = 1   hands 1 · 3 to x, and 1 · 3 to x again            x̄ = 1 + 3 + 3 = 7
+    add        L̄ = 1   sends 1 to v, and 1 to x                 v̄ = 1    x̄ = 1
+    multiply   v̄ = 1   sends 1 · 3 to x, and 1 · 3 to x again            x̄ = 1 + 3 + 3 = 7
 
 >>> from minigrad import Tensor, graph
 >>> x = Tensor(3.0, requires_grad=True)

@@ -1,4 +1,4 @@
-"""backward and grad: what a user asks of the graph, checked."""
+"""backward and grad check what a user asks for, and pull cotangents back through the graph."""
 
 import threading
 from collections.abc import Iterable
@@ -26,11 +26,11 @@ ones_like.pulls = ()
 def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
     """Add ∂L/∂leaf to `.grad` of every leaf that y depends on, where ∂L/∂y = gradient.
 
-    gradient: of y's shape; 1 if y is a single number, otherwise required (ValueError).
-    retain_graph: keep the graph for another pass (default: as create_graph).
-    create_graph: record the pulls as well, so that the gradients can be differentiated.
-    inputs: the leaf or leaves to accumulate into (default: all); what only others need is not
-        computed.
+    gradient: the cotangent of y; 1 if y is a single number, otherwise required (ValueError)
+    retain_graph: whether to keep the graph for another pass (default: the same as create_graph)
+    create_graph: whether to record the pulls, so that the gradients can be differentiated
+    inputs: the leaf or leaves to accumulate into (default: all); what only other leaves need is not
+        computed
 
     >>> a, b = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=True)
     >>> backward(a * b + a)
@@ -52,7 +52,7 @@ def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False, in
                 with setting(records=create_graph):
                     g = leaf._grad + g
             elif not g._requires_grad and (id(g._array) in handed_out or g._array.base is not None):
-                g = Tensor(g)  # a + b hands one cotangent to both; each leaf must own its gradient
+                g = Tensor(g)  # a + b sends both one array, but each leaf must own its gradient
             handed_out.add(id(g._array))
             leaf.grad = g
 
@@ -65,11 +65,11 @@ def grad(
     create_graph=False,
     allow_unused=False,
 ) -> tuple[Tensor | None, ...]:
-    """∂L/∂x for each x in xs, of x's shape, where ∂L/∂y = grad_outputs. No `.grad` is touched.
+    """Return ∂L/∂x, of x's shape, for each x in xs, where ∂L/∂y = grad_outputs. No `.grad` changes.
 
-    xs may be leaves or results on the way; only what lies between them and y is computed.
-    With create_graph=True the gradients are themselves functions that can be differentiated.
-    Raises RuntimeError if y does not depend on some x (allow_unused=True: None in its place).
+    xs may be leaves or intermediate results; only what lies between them and y is computed. With
+    create_graph=True the gradients can themselves be differentiated. If y does not depend on one of
+    xs, that is a RuntimeError or, with allow_unused=True, None in place of its gradient.
 
     >>> x = Tensor(2.0, requires_grad=True)
     >>> (slope,) = grad(x**3, x, create_graph=True)
@@ -88,7 +88,7 @@ def grad(
 
 
 def _cotangent(arrived, x):
-    """x's own, where its node has several results."""
+    """Return x's own cotangent from the list of them, where its node has several results."""
     return arrived[x._index] if isinstance(arrived, list) else arrived
 
 

@@ -1,8 +1,8 @@
-"""What an operation must keep to, its author and its callers: each check with its message.
+"""These functions check what the authors and the callers of an operation must keep to.
 
-An operation may be somebody else's, so nothing here trusts it: not its arguments, not what its
-forward returns, not what its pulls return. A check raises or does nothing; only_reads wraps a
-forward, explained rewords an error, and shares_of gives back what it checked.
+Users write operations of their own, so an operation's arguments are checked, and so is what its
+forward and its pulls return. Each function raises an error or does nothing, but only_reads wraps a
+forward, explained rewords an error, and shares_of returns what it checked.
 """
 
 import inspect
@@ -35,7 +35,7 @@ def pulls_fit(primitive, pulls):
 
 
 def takes_arguments(primitive, values, static):
-    """Raises the TypeError that a call of the forward would, with the operation's name."""
+    """Raise the TypeError that a call of the forward would raise, with the operation's name."""
     try:
         inspect.signature(primitive.forward).bind(*values, **static)
     except TypeError as error:
@@ -43,7 +43,7 @@ def takes_arguments(primitive, values, static):
 
 
 def only_reads(forward):
-    """The forward of somebody else's operation, with arrays that it can't write into."""
+    """Wrap the forward of a user's operation, so that it can't write into its arrays."""
 
     @wraps(forward)
     def reading(*arrays, **static):
@@ -64,7 +64,7 @@ def is_array_of_numbers(y, primitive):
 
 
 def has_no_gradient(operation, name, value):
-    """value is the argument of that name."""
+    """The static argument `name` must not be a tensor that requires a gradient."""
     if value._requires_grad:
         raise TypeError(
             f"{operation}: {name} is a static argument and gets no gradient, but is a tensor "
@@ -73,7 +73,7 @@ def has_no_gradient(operation, name, value):
 
 
 def explained(error, primitive, operands):
-    """What NumPy says of shapes and truths, with the operation's name and what to do."""
+    """Reword NumPy's error about shapes or bools: name the operation, and say what to do."""
     text = str(error)
     if "could not be broadcast" in text or "shape mismatch" in text:
         shapes = " and ".join(str(operand.shape) for operand in operands)
@@ -92,19 +92,19 @@ def explained(error, primitive, operands):
 # ---- pulls
 
 
-def shares_of(node, together):
-    """What a pull for all operands together returned, if it is one share for each."""
-    if not isinstance(together, (tuple, list)) or len(together) != len(node.operands):
+def shares_of(node, returned):
+    """Return what a pull for all operands returned, if it is one share for each operand."""
+    if not isinstance(returned, (tuple, list)) or len(returned) != len(node.operands):
         raise TypeError(
             f"{node.primitive.name}: the pull for all operands returned "
-            f"{type(together).__name__}; it must be a tuple of {len(node.operands)} cotangents, "
+            f"{type(returned).__name__}; it must be a tuple of {len(node.operands)} cotangents, "
             "one for each operand"
         )
-    return together
+    return returned
 
 
 def is_share_of(share, operand, primitive):
-    """A pull's answer, which may still have the axes along which its operand was broadcast."""
+    """A pull's share may still have the axes along which its operand was broadcast."""
     name = primitive.name
     if not hasattr(share, "_array"):
         raise TypeError(f"{name}: a pull returned {type(share).__name__}; it must be a Tensor")

@@ -1,12 +1,13 @@
-"""The one policy for dtypes: what tensors, arrays and numbers become when they meet.
+"""One policy decides which dtype tensors, arrays and numbers get as operands of an operation.
 
 1. Two floating dtypes never mix: float32 and float64 tensors together are a TypeError.
-2. Numbers and arrays beside a floating tensor are constants of its dtype; so are whole numbers.
-3. Most operations have results that need not be whole, and take whole numbers as float32, as
-   PyTorch's exp and sigmoid do. Those that don't (sums, products, choices, moves) keep them, in the
-   dtype that PyTorch promotes to: among operands with axes the larger, then those without axes,
-   then Python's numbers, each only if it is of a higher kind (bool, whole, floating, complex).
-   A number that the dtype can't hold is a TypeError, where PyTorch would wrap it around.
+2. Beside a floating tensor, numbers, arrays and whole-number tensors are constants of its dtype.
+3. Most operations have results that need not be whole. They take whole numbers as float32, as
+   PyTorch's exp and sigmoid do. The others (sums, products, choices, moves) keep whole numbers, in
+   the dtype that PyTorch promotes to. This is the largest dtype of the operands with axes; those
+   without axes, and after them Python's numbers, count only if they are of a higher kind (bool,
+   whole, floating, complex). A number that the dtype can't hold is a TypeError, where PyTorch would
+   wrap it around.
 """
 
 from functools import lru_cache
@@ -17,11 +18,11 @@ import numpy as np
 from minigrad.core.tensor import Tensor, owned
 
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
-KINDS = "biufc"  # of a higher kind: further right; i and u rank equally
+KINDS = "biufc"  # in ascending order, but i and u rank equally
 
 
 def operands_of_one_dtype(primitive, values) -> tuple[tuple[Tensor, ...], list[np.ndarray]]:
-    """The operands of a primitive, its values as tensors by the policy above, and their arrays."""
+    """Return a primitive's values as tensors, by the policy above, and the tensors' arrays."""
     try:
         arrays = [value._array for value in values]
         joined = arrays if primitive.joined is None else [arrays[i] for i in primitive.joined]
@@ -31,8 +32,8 @@ def operands_of_one_dtype(primitive, values) -> tuple[tuple[Tensor, ...], list[n
                 if array.dtype is not dtype:
                     break
             else:
-                return values, arrays  # nearly always
-    except AttributeError:  # a number, or an array
+                return values, arrays  # the usual case
+    except AttributeError:  # a value is a number or an array
         pass
     if primitive.joined is None:
         values = operands(primitive.name, values, primitive.keeps_integers)
@@ -48,9 +49,10 @@ def operands_of_one_dtype(primitive, values) -> tuple[tuple[Tensor, ...], list[n
 
 
 def operands(name, values, keeps_integers=False) -> tuple[Tensor, ...]:
-    """The values as tensors of one dtype, by the policy above; `name` is the operation's.
+    """Return the values as tensors of one dtype, by the policy above.
 
-    keeps_integers: whole numbers alone stay whole numbers.
+    name: the operation's name, for errors
+    keeps_integers: whether whole numbers stay whole where there is no floating tensor
     """
     dtype: Any = None
     for value in values:
@@ -67,15 +69,15 @@ def operands(name, values, keeps_integers=False) -> tuple[Tensor, ...]:
 
 @lru_cache(maxsize=256, typed=True)
 def _number(value, dtype):
-    """A Python number as a constant, which nobody can write into, for all share it."""
-    with np.errstate(over="ignore"):  # it says inf
+    """Return a Python number as a constant; it is read-only, because it is cached and shared."""
+    with np.errstate(over="ignore"):  # a number that is too large becomes inf
         array = np.array(value, dtype)
     array.flags.writeable = False
     return owned(array)
 
 
 def _common(name, one, other):
-    """The dtype of both. Complex takes floating along, which only gradient checks use."""
+    """Return the dtype for both. Complex beside floating, as in gradient checks, gives complex."""
     if one != other and one.kind == other.kind:
         raise TypeError(
             f"{name}: {one} and {other} tensors meet; an operation never changes the dtype by "
@@ -85,8 +87,8 @@ def _common(name, one, other):
 
 
 def _promoted(name, values):
-    """PyTorch's torch.result_type, where no floating tensor decides."""
-    ranks: list[list[Any]] = [[], [], []]  # dtypes of what has axes, of 0-d tensors, of numbers
+    """Return the dtype that torch.result_type gives values without a floating tensor."""
+    ranks: list[list[Any]] = [[], [], []]  # dtypes of values with axes, of 0-d tensors, of numbers
     for value in values:
         tensor = value if isinstance(value, Tensor) else Tensor(value)
         ranks[0 if tensor.ndim else 1 if isinstance(value, Tensor) else 2].append(tensor.dtype)
@@ -112,13 +114,13 @@ def _kind(dtype):
 
 
 def _whole(name, one, other):
-    both = np.promote_types(one, other)
-    if both.kind == "f":
+    common = np.promote_types(one, other)
+    if common.kind == "f":
         raise TypeError(
             f"{name}: {one} and {other} tensors meet, and no whole numbers hold both; make one of "
             "them another: Tensor(x, dtype='int64')"
         )
-    return both
+    return common
 
 
 def _as_tensor(name, value, dtype):

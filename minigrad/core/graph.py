@@ -1,4 +1,4 @@
-"""Backpropagation: what is recorded, and how it is pulled back. core/__init__.py has an example."""
+"""Backpropagation records operations, and pulls cotangents back: see core/__init__.py."""
 
 from operator import attrgetter
 
@@ -9,9 +9,9 @@ from minigrad.core.unbroadcast import unbroadcast
 
 
 class Node:
-    """One operation that ran: what computed what from what. A graph is made of these.
+    """A Node records an operation that ran: which one, on which operands, with which results.
 
-    Results are kept as arrays: tensors hold the node, and a cycle would outlive its last use.
+    It keeps the results' arrays: their tensors refer to it, and a cycle would outlive its last use.
     """
 
     __slots__ = ("primitive", "operands", "static", "results", "needs", "time", "line")
@@ -19,12 +19,12 @@ class Node:
     def __init__(self, primitive, operands, static, results):
         self.primitive, self.operands, self.static = primitive, operands, static
         self.results = [(y._array, y._written) for y in results]
-        self.needs = [operand._requires_grad for operand in operands]  # which get a gradient
-        self.time = next(clock)  # later than those of the nodes behind the operands
-        self.line = None  # of the user's code, inside `trace()`
+        self.needs = [operand._requires_grad for operand in operands]  # each gets a gradient or not
+        self.time = next(clock)  # larger than the time of every node behind the operands
+        self.line = None  # the line of the user's code, if it ran inside `trace()`
 
     def result(self, i):
-        """The i-th result as a tensor, differentiable if the operation is so in this result."""
+        """Return the i-th result as a tensor that, if differentiable, depends on this node."""
         y = owned(*self.results[i])
         if self.primitive.differentiable is None or i < self.primitive.differentiable:
             y._requires_grad, y._node, y._index = True, self, i
@@ -32,9 +32,9 @@ class Node:
 
 
 def order(root):
-    """The nodes that root depends on, latest first: each comes before all that it depends on."""
+    """Return the nodes that root depends on, latest first: each precedes all that it depends on."""
     seen, stack = set(), [root._node]
-    while stack:  # no recursion: a chain of 100,000 operations is an ordinary graph
+    while stack:  # recursion would fail at a chain of 100,000 operations
         node = stack.pop()
         if node is not None and node not in seen:
             guards.is_current(node)
@@ -44,10 +44,10 @@ def order(root):
 
 
 def pull_back(root, seed, targets, keep_graph, create_graph):
-    """What arrives at the targets (None: at all leaves) from root's cotangent, the seed.
+    """Return the cotangents of the targets (None: of all leaves), where root's is the seed.
 
-    Only what lies between is computed. Cotangents are summed up by leaf or node, in this call
-    alone, and dropped once pulled back: a second pass over the graph starts from nothing.
+    Only what lies between root and targets is computed. Cotangents are summed in this call alone,
+    and a node's sum is dropped once it is pulled back: a second pass over the graph starts from 0.
     """
     nodes, wanted, needed = order(root), set(), None
     if targets is not None:
@@ -75,7 +75,7 @@ def pull_back(root, seed, targets, keep_graph, create_graph):
 
 
 def arrive(sums, tensor, g):
-    """Add g to the tensor's cotangent; that of a node with several results is a list."""
+    """Add g to the tensor's cotangent; a node with several results has a list of cotangents."""
     owner = tensor._node or tensor
     if owner is tensor or owner.primitive.differentiable == 1:
         sums[owner] = sums[owner] + g if owner in sums else g
@@ -86,15 +86,15 @@ def arrive(sums, tensor, g):
 
 
 def shares(node, g, needed):
-    """Each operand that a gradient goes on to, and what its pull makes of g."""
+    """Pull g back: return (operand, share) for each operand that needs a gradient."""
     primitive, operands, static = node.primitive, node.operands, node.static
     single = primitive.differentiable == 1 and len(node.results) == 1
     y = node.result(0) if single else [node.result(i) for i in range(len(node.results))]
     pulls, found = primitive.pulls, []
-    together = callable(pulls) and contracts.shares_of(node, pulls(g, y, *operands, **static))
+    all_shares = callable(pulls) and contracts.shares_of(node, pulls(g, y, *operands, **static))
     for i, operand in enumerate(operands):
         if node.needs[i] and (needed is None or (operand._node or operand) in needed):
-            if together or (i < len(pulls) and pulls[i] is not None):
-                share = together[i] if together else pulls[i](g, y, *operands, **static)
+            if all_shares or (i < len(pulls) and pulls[i] is not None):
+                share = all_shares[i] if all_shares else pulls[i](g, y, *operands, **static)
                 found.append((operand, unbroadcast(share, operand, primitive)))
     return found

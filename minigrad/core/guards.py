@@ -1,8 +1,9 @@
-"""What users may ask of tensors: each check a function named for what holds, with its message.
+"""These functions check what users ask of tensors. Each is named for what must hold.
 
-They stand apart so that the engine reads as what it does. A check raises or does nothing; fits and
-can_be_written answer instead, and several_tensors gives back what it checked. Tensors are whatever
-has a shape, a dtype and a node. What an operation must keep to stands in contracts.py.
+They are apart from the engine so that the engine reads as what it does. Each raises an error or
+does nothing, but fits and can_be_written return True or False, and several_tensors returns what it
+checked. Here a tensor is anything with a shape, a dtype and a node. contracts.py checks what
+operations must keep to.
 """
 
 import numpy as np
@@ -34,9 +35,9 @@ def is_leaf_for_requires_grad(tensor):
         raise RuntimeError("requires_grad can be set on leaves only; use detach() for a leaf")
 
 
-def is_true_or_false(what, value, mend=""):
+def is_true_or_false(what, value, advice=""):
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{what} = {value!r}; it must be True or False{mend}")
+        raise TypeError(f"{what} = {value!r}; it must be True or False{advice}")
 
 
 def can_require_grad(tensor):
@@ -87,7 +88,7 @@ def is_leaf_for_copies(tensor):
 
 
 def fits(tensor, like, written):
-    """Whether it is a tensor of like's shape and dtype, which can be written if it shall be."""
+    """Return whether it is a tensor of like's shape and dtype, and writable if `written` is set."""
     array, other = getattr(tensor, "_array", None), like._array
     return (
         array is not None
@@ -98,7 +99,7 @@ def fits(tensor, like, written):
 
 
 def can_be_written(tensor):
-    """Whether it is a leaf whose elements do not share memory."""
+    """Return whether it is a leaf whose elements do not share memory."""
     return tensor._node is None and tensor._array.flags.writeable
 
 
@@ -114,7 +115,7 @@ def is_writable(what, tensor):
 
 
 def needs_no_record(symbol, tensor, recorded):
-    """A write in place is no operation that a gradient could pass."""
+    """No gradient can pass a write in place, because it is not recorded."""
     if tensor._node is not None:
         why = (
             f"this tensor was computed (by {tensor._node.primitive.name}), and its gradient may "
@@ -177,7 +178,7 @@ def are_leaves(inputs):
 
 
 def several_tensors(xs):
-    """xs as a tuple of tensors."""
+    """Return xs as a tuple of tensors."""
     try:
         xs = tuple(xs)
     except TypeError:
@@ -204,7 +205,7 @@ def all_found(gradients, xs):
 
 
 def is_current(node):
-    """Its pulls see the values that the operation saw: not freed, and not written since."""
+    """The node's pulls must see what its operation saw: values neither freed nor written since."""
     name, time = node.primitive.name, node.time
     if not node.results:
         raise RuntimeError(

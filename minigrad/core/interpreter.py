@@ -1,7 +1,7 @@
-"""How operations are interpreted: one variable of each thread, and the blocks that set it.
+"""Each thread has an Interpreter, which says how operations run, and blocks that change it.
 
-Every operation asks it (see `bind` in primitive.py) whether to be recorded for `backward`, whether
-kernels may accelerate it, and whom to tell that it ran.
+For every operation `bind` in primitive.py asks it whether to record the operation for `backward`,
+whether a kernel may accelerate it, and which observer to tell that it ran.
 """
 
 import contextvars
@@ -14,10 +14,14 @@ import numpy as np
 
 
 class Interpreter:
-    """records: leave a Node on results. accelerates: use kernels. observer: None, or a function
-    (primitive, operands, static, results) that is called after each operation, and each time that a
-    `.grad` is set (with tensor.SetGrad for the primitive). quietly(f, *arguments): calls f, while
-    NumPy warns of nothing."""
+    """An Interpreter holds one thread's settings.
+
+    records: whether operations leave a Node on their results
+    accelerates: whether kernels are used
+    observer: None, or a function (primitive, operands, static, results) that is called after each
+        operation, and, with tensor.SetGrad for the primitive, each time that a `.grad` is set
+    quietly(f, *arguments): calls f with NumPy's warnings off
+    """
 
     __slots__ = ("records", "accelerates", "observer", "quietly")
 
@@ -25,8 +29,8 @@ class Interpreter:
         self.records = True
         self.accelerates = os.environ.get("MINIGRAD_BACKEND") != "numpy"
         self.observer = None
-        # The result of log(0) says −∞; a warning would say it twice. In this context NumPy keeps
-        # silent, and entering it takes a twentieth of the time of `with np.errstate(…)`.
+        # The result of log(0) is −∞, so a warning would add nothing. In this context NumPy does not
+        # warn, and entering it takes a twentieth of the time of `with np.errstate(…)`.
         context = contextvars.copy_context()
         context.run(np.seterr, all="ignore")
         self.quietly = context.run
@@ -37,18 +41,18 @@ class _Thread(threading.local):
         self.interpreter = Interpreter()
 
 
-current = _Thread()  # current.interpreter is the calling thread's
+current = _Thread()  # current.interpreter is the calling thread's Interpreter
 
 
 class setting:
-    """A block, or a decorator of functions and generators, in which the interpreter is set so.
+    """Changes the interpreter inside a `with` block, or a decorated function or generator.
 
-    One object serves for several blocks: one after another, nested, in several threads.
+    One object can serve several blocks: one after another, nested, or in several threads.
     """
 
     def __init__(self, **values):
         self.values = values
-        self.outside = threading.local()  # what was in force outside each of its open blocks
+        self.outside = threading.local()  # a stack of the values outside each open block
 
     def __enter__(self):
         stack = vars(self.outside).setdefault("stack", [])
@@ -83,7 +87,7 @@ class setting:
 
         @wraps(function)
         def generator(*args, **kwargs):
-            """What runs between two yields runs in the block; who receives them does not."""
+            """Run the generator's own code inside the block, but not the code that iterates it."""
             steps, send, value = function(*args, **kwargs), "send", None
             while True:
                 try:
@@ -130,6 +134,6 @@ class no_grad(_Recording):
 
 
 class enable_grad(_Recording):
-    """Inside the block, operations are recorded even if a block around it says `no_grad`."""
+    """Inside the block, operations are recorded even if an outer block is `no_grad`."""
 
     records = True

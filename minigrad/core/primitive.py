@@ -1,4 +1,4 @@
-"""Primitive: an operation as a value. bind: the one door that every computation goes through.
+"""A Primitive is an operation as a value; `bind` is the door that every computation goes through.
 
     @primitive
     def tanh(x):
@@ -7,9 +7,9 @@
 
     tanh.pulls = (lambda g, y, x: g * (1 - y * y),)
 
-A forward is plain NumPy on arrays. It is what the operation means: a kernel may only be faster. A
-pull is written in tensor operations and captures nothing, so that it can be differentiated again,
-and a graph of operations can be printed, saved or run again.
+A forward is plain NumPy on arrays. It defines the operation: a kernel may only be faster. A pull is
+written in tensor operations, so that it can be differentiated again, and captures no variables, so
+that a graph of operations can be printed, saved or run again.
 """
 
 import inspect
@@ -25,19 +25,19 @@ from minigrad.core.graph import Node
 from minigrad.core.interpreter import current
 from minigrad.core.tensor import Tensor, clock, owned
 
-P = ParamSpec("P")  # the parameters of a forward, which are those of its operation
+P = ParamSpec("P")  # the parameters of a forward, and of its operation
 R = TypeVar("R")  # a Tensor, or a tuple of several
 F = TypeVar("F", bound=Callable)
 
-OPERATIONS: dict[str, Callable] = {}  # every operation by name: what the tests must cover
+OPERATIONS: dict[str, Callable] = {}  # every operation by name; the tests must cover each
 
 
 class Kernel(NamedTuple):
-    """Compiled code that is faster than a primitive's forward.
+    """A Kernel is compiled code that is faster than a primitive's forward.
 
-    results(*arrays, **static): the shapes and dtypes of what it writes, or None: it declines. It
+    results(*arrays, **static): returns the shapes and dtypes of the results, or None to decline. It
         looks at shapes, dtypes, layouts and static arguments, never at values.
-    run(*results, *arrays, **static): writes the results, into arrays that it is given.
+    run(*results, *arrays, **static): writes the results into arrays that it is given.
     """
 
     dtypes: tuple[np.dtype, ...]
@@ -46,16 +46,16 @@ class Kernel(NamedTuple):
 
 
 class Primitive(Generic[P, R]):
-    """An operation: a name, a forward on arrays, and for each operand a pull.
+    """A Primitive is an operation: a name, a forward on arrays, and a pull for each operand.
 
     forward(*arrays, **static) -> an array, or a tuple of several results.
     pulls: a tuple with a function (g, y, *operands, **static) -> cotangent for each operand, or
-        None for an operand whose gradient is 0. g is the cotangent of the result y; a pull may
-        leave g's broadcast axes as they are, for the engine sums over them.
-        Or one function for all operands together, which returns all cotangents, in a tuple.
-        Or (), if there is nothing to differentiate.
-        If there are several results, y is the list of them; so is g, with None where nothing
-        arrived, unless only one of them is differentiable.
+        None for an operand whose gradient is 0. g is the cotangent of the result y. A pull may
+        leave the axes along which its operand was broadcast: the engine sums over them.
+        Instead of a tuple, pulls can be one function that returns a tuple of all cotangents, or ()
+        if there is nothing to differentiate.
+        If there are several results, y is a list of them. g is then a list, too, with None where no
+        cotangent arrived, unless only one result is differentiable.
     """
 
     kernel: Kernel | None = None
@@ -67,13 +67,13 @@ class Primitive(Generic[P, R]):
     ):  # fmt: skip
         for name in WRAPPER_ASSIGNMENTS:
             setattr(self, name, getattr(forward, name))
-        self.__wrapped__ = forward  # for whoever asks for the signature
+        self.__wrapped__ = forward  # where inspect.signature looks
         self.forward, self.name = forward, forward.__name__
         self.keeps_integers, self.as_given = keeps_integers, as_given
         self.differentiable, self.writes, self.check = differentiable, writes, check
         self.guarded = check is not None or bool(writes)
         self.count, self.static = _parameters(forward)
-        self.joined = None  # the operands, by number, that are given a common dtype; None: all
+        self.joined = None  # numbers of the operands that get a common dtype; None: all
         if as_given:
             self.joined = [i for i in range(self.count or 1) if i not in as_given]
         if pulls is not None:
@@ -82,6 +82,7 @@ class Primitive(Generic[P, R]):
 
     @property
     def pulls(self):
+        """p.pulls holds the pulls in one of the forms that the class describes."""
         return self._pulls
 
     @pulls.setter
@@ -104,7 +105,7 @@ class Primitive(Generic[P, R]):
         return bind(self, values, static)
 
     def _arguments(self, values, static):
-        """Operands, and the static arguments by name, whichever way they were given."""
+        """Separate operands from static arguments, which come by position or by keyword."""
         count = len(values) if self.count is None else self.count
         by_position = dict(zip(self.static, values[count:]))  # noqa: B905
         given = {**self.defaults, **by_position, **static}
@@ -126,18 +127,18 @@ def primitive(
 @overload
 def primitive(**settings: Any) -> Callable[[Callable[P, Any]], Primitive[P, Tensor]]: ...
 def primitive(forward=None, **settings) -> Any:
-    """Make a Primitive of its forward, a function of arrays. Give its `pulls` here, or set them.
+    """Make a Primitive from its forward, a function of arrays; give its pulls here, or set them.
 
-    Parameters before `/` are operands: tensors; numbers and arrays among them become constants, by
-    the policy of dtypes.py. Those after it are static, and given by position or by keyword. Without
-    a `/` all positional parameters are operands.
+    Parameters before `/` are operands: tensors, or numbers and arrays, which become constants by
+    the policy of dtypes.py. Parameters after `/` are static arguments, given by position or by
+    keyword. Without a `/` all positional parameters are operands.
 
-    keeps_integers: the result of whole numbers is whole numbers; else they come as float32.
-    as_given: the operands, by number, that keep a dtype of their own, such as indices.
-    differentiable: how many of several results a cotangent can arrive at (None: all).
-    writes: the operands, by number, whose arrays forward writes into. It has no pulls then.
-    check: called with what forward gets, before it or a kernel runs; raises where shapes or static
-        arguments don't fit. Checks of values stand in the forward.
+    keeps_integers: whether forward gets whole numbers as they are; otherwise it gets float32
+    as_given: the numbers of the operands that keep a dtype of their own, such as indices
+    differentiable: how many of the results, from the first on, can get a cotangent (None: all)
+    writes: the numbers of the operands whose arrays forward writes into, and then has no pulls
+    check: a function that gets forward's arguments before it or a kernel runs, and raises where
+        shapes or static arguments don't fit; checks of values belong in the forward
     """
     if forward is None:
         return lambda forward: primitive(forward, **settings)
@@ -148,13 +149,13 @@ def primitive(forward=None, **settings) -> Any:
 
 
 def composite(function: F) -> F:
-    """Register a function of operations as an operation of its own: it needs no pull."""
+    """Register a function that is made of operations: it is one, too, and needs no pull."""
     OPERATIONS.setdefault(function.__name__, function)
     return function
 
 
 def _parameters(forward):
-    """The number of operands (None: any), and the static parameters with their defaults."""
+    """Return the number of operands (None: any), and the static parameters with their defaults."""
     parameters = inspect.signature(forward).parameters
     kinds = [p.kind for p in parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
@@ -165,23 +166,23 @@ def _parameters(forward):
 
 
 def bind(primitive, values, static):
-    """The door: interpret one operation. Its result, a Tensor, or a tuple of several.
+    """Run one operation, and return its result, a Tensor, or a tuple of several: this is the door.
 
-    Tensor's operators come here straight away, all other calls by Primitive.__call__.
+    Tensor's operators call it directly; all other calls come through Primitive.__call__.
     """
     interpreter = current.interpreter
     operands, arrays = operands_of_one_dtype(primitive, values)
     if primitive.guarded:
         _check(primitive, operands, arrays, static)
     try:
-        if primitive.kernel is None and not static:  # nearly always, and cheaper so
+        if primitive.kernel is None and not static:  # the usual case, made cheap
             found = interpreter.quietly(primitive.forward, *arrays)
         else:
             found = evaluate(primitive, arrays, static, interpreter.quietly)
     except (ValueError, TypeError, RuntimeError) as error:
         if "cannot enter context" not in str(error):
             raise contracts.explained(error, primitive, operands) from None
-        found = evaluate(primitive, arrays, static)  # inside another forward, and quiet already
+        found = evaluate(primitive, arrays, static)  # inside another forward, and so quiet already
     several = found.__class__ is tuple and not primitive.writes
     if several:
         results = [_result(y, primitive, operands, arrays) for y in found]
@@ -201,7 +202,7 @@ def bind(primitive, values, static):
 
 
 def _check(primitive, operands, arrays, static):
-    """What must hold before the operation runs; what it writes into counts as written now."""
+    """Check what must hold before the operation runs, and mark what it writes into as written."""
     if primitive.check is not None:
         primitive.check(*arrays, **static)
     for i in primitive.writes:
@@ -214,7 +215,7 @@ def _plainly(function, *arguments, **static):
 
 
 def evaluate(primitive, arrays, static, quietly=_plainly):
-    """The results' arrays, by a kernel if there is one that takes these, else by the forward."""
+    """Compute the results, by a kernel if it takes these arrays, otherwise by the forward."""
     kernel = primitive.kernel
     if kernel and arrays[0].dtype in kernel.dtypes and current.interpreter.accelerates:
         wanted = kernel.results(*arrays, **static)
@@ -236,13 +237,13 @@ def _record(primitive, operands, static, results):
 
 
 def _result(y, primitive, operands, arrays):
-    """As a tensor. A view shares the time of its last write with what it shows."""
+    """Return y as a tensor; a view of an operand shares the operand's record of writes."""
     if y.__class__ is np.ndarray and y.base is None:
         for array in arrays:
             if y is array:
                 break
         else:
-            return owned(y)  # fresh: nearly always
+            return owned(y)  # a new array: the usual case
     y = np.asarray(y)
     contracts.is_array_of_numbers(y, primitive)
     for operand in operands:

@@ -1,4 +1,4 @@
-"""A graph as a program that one can read: a line for each operation, in the order they ran."""
+"""A graph prints as a program, with a line for each operation, in the order in which they ran."""
 
 import linecache
 import os
@@ -13,17 +13,17 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Graph:
-    """The nodes that some results depend on, in the order they ran; printed, a program.
+    """A Graph holds the nodes that some results depend on, in the order in which they ran.
 
-    Leaves are called x0, x1, …, results v1, v2, …; a constant of one number stands for itself,
-    larger ones are called c0, c1, …
+    Leaves are called x0, x1, …, results v1, v2, …, and constants c0, c1, …; a constant of a single
+    number is printed as that number.
     """
 
     def __init__(self, *results):
         found = {node for y in results for node in order(y)}
         self.nodes = sorted(found, key=lambda node: node.time)
-        self.names = {}  # of leaves by identity, of results by node and number
-        self.count = {"x": 0, "c": 0, "v": 1}  # of names that begin so
+        self.names = {}  # names of leaves by id, of results by node and number
+        self.count = {"x": 0, "c": 0, "v": 1}  # the next number for each letter
         self.lines = []
         for leaf in (y for y in results if y.is_leaf):
             self._operand(leaf)
@@ -69,7 +69,7 @@ class Graph:
 
 
 def graph(*results) -> Graph:
-    """The graph behind the results: print it.
+    """Return the graph behind the results, to be printed.
 
     >>> from minigrad import Tensor, grad, graph, trace
     >>> x = Tensor([3.0, 4.0], requires_grad=True)
@@ -80,7 +80,7 @@ def graph(*results) -> Graph:
     v2 : f32[2] = add(v1, x0)
     v3 : f32[] = sum(v2)
 
-    Of gradients that were taken with create_graph=True the pulls' operations are shown, too:
+    For gradients that were taken with create_graph=True, it shows the pulls' operations, too:
 
     >>> (g,) = grad(y, x, create_graph=True)
     >>> print(graph(g))
@@ -91,7 +91,7 @@ def graph(*results) -> Graph:
     v3 : f32[2] = add(c0, v1)
     v4 : f32[2] = add(v3, v2)
 
-    What ran inside `trace()` names the line of the code that asked for it:
+    An operation that ran inside `trace()` is shown with the line of code that called it:
 
     >>> with trace():
     ...     z = x * 2
@@ -105,7 +105,7 @@ def graph(*results) -> Graph:
 
 
 class trace(setting):
-    """Inside `with trace():` each operation notes the line of the code that asked for it."""
+    """Inside `with trace():` each operation notes the line of code that called it."""
 
     def __init__(self):
         super().__init__(observer=_note_line)
@@ -123,14 +123,14 @@ def _note_line(primitive, operands, static, results):
 
 
 def kind(array) -> str:
-    """f32[100,300]: the dtype and the shape."""
+    """Return an array's dtype and shape as text, such as f32[100,300]."""
     dtype = {"f": "f", "c": "c", "i": "i", "u": "u", "b": "bool"}[array.dtype.kind]
     bits = "" if dtype == "bool" else 8 * array.dtype.itemsize
     return f"{dtype}{bits}[{','.join(map(str, array.shape))}]"
 
 
 def _short(value):
-    """A static argument in few words."""
+    """Return a static argument as a short text."""
     if isinstance(value, np.ndarray):
         return kind(value)
     return repr(value)

@@ -1,6 +1,6 @@
-"""Tensor: an array, and, if a gradient is wanted, how it came about.
+"""A Tensor is an array and, where a gradient is wanted, a record of how it was computed.
 
-The operators and methods (x + y, x.sum(), …) are operations; ops/methods.py hangs them on.
+The operators and methods (x + y, x.sum(), …) are operations, which ops/methods.py attaches.
 """
 
 from __future__ import annotations
@@ -14,44 +14,46 @@ from minigrad.core import guards
 from minigrad.core.interpreter import current
 
 if TYPE_CHECKING:
-    from minigrad.ops.methods import Methods  # for editors; while it runs, core knows no operation
+    from minigrad.ops.methods import Methods  # for editors; at run time core imports no operation
 else:
     Methods = object
 
-clock = itertools.count(1)  # ticks at each recorded operation and each write: which came later?
+clock = itertools.count(1)  # numbers recorded operations and writes in the order they happen
 
 
 class SetGrad:
-    """What an observer is told, in place of a primitive, when a leaf's `.grad` is set or cleared:
-    an effect that whoever writes down a training step has to write down, too."""
+    """Stands in for a primitive when an observer is told that a leaf's `.grad` is set or cleared.
+
+    An observer that records a whole training step must record this effect, too.
+    """
 
     name, writes = "set_grad", ()  # it writes into no operand's array
 
 
 class Tensor(Methods):
-    """An n-dimensional array of one dtype that remembers the operations it went through.
+    """A Tensor is an n-dimensional array of one dtype that remembers how it was computed.
 
-    Tensor(data) copies data, so that no later change to data can make a recorded value stale;
-    views and detach() share memory with a tensor, and with the count of its writes. Python floats
-    become float32; arrays keep their dtype; dtype converts.
+    Tensor(data) copies data, so that no later change to data can make a recorded value stale. Views
+    and detach() share a tensor's memory and its record of writes. Python floats become float32,
+    arrays keep their dtype, and dtype=… converts.
 
-    requires_grad: compute gradients with respect to this tensor (floating dtypes only).
-    grad: after `backward`, ∂L/∂self, a Tensor of the same shape and dtype; None before.
+    requires_grad: whether gradients with respect to this tensor are computed (floating dtypes only)
+    grad: after `backward`, ∂L/∂self, a Tensor of the same shape and dtype; before it, None
 
-    Raises TypeError for data that is not numeric, or an integer tensor that requires a gradient.
+    Raises TypeError for data that are not numeric, or an integer tensor that requires a gradient.
     """
 
     __slots__ = ("_array", "_requires_grad", "_grad", "_node", "_index", "_written", "__weakref__")
 
-    # NumPy then leaves `array * tensor` to the Tensor, instead of making an array of objects.
+    # This makes NumPy leave `array * tensor` to the Tensor, and not make an array of objects.
     __array_ufunc__ = None
 
-    _array: np.ndarray  # core's own: never handed out writable
+    _array: np.ndarray  # private to core, which never hands it out writable
     _requires_grad: bool
     _grad: Tensor | None
-    _node: Any  # the Node of the operation that computed it; None for a leaf
-    _index: int  # which of the operation's results it is; unset for a leaf
-    _written: list[int]  # when it was last written; one list for all views of one array
+    _node: Any  # the Node of the operation that computed this tensor; None for a leaf
+    _index: int  # this tensor's number among the operation's results; unset for a leaf
+    _written: list[int]  # the time of the last write, in a list that all views of one array share
 
     def __init__(self, data, requires_grad=False, dtype=None):
         try:
@@ -74,13 +76,13 @@ class Tensor(Methods):
 
     @property
     def data(self) -> np.ndarray:
-        """A read-only view of the values. To write, use `copy_`."""
+        """x.data is a read-only view of the values; `copy_` writes them."""
         view = self._array.view()
         view.flags.writeable = False
         return view
 
     def numpy(self) -> np.ndarray:
-        """The same as `data`."""
+        """Return the same view as `data`."""
         return self.data
 
     def __array__(self, dtype=None, copy=None):
@@ -89,22 +91,27 @@ class Tensor(Methods):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """x.shape is a tuple of the sizes of the axes."""
         return self._array.shape
 
     @property
     def ndim(self) -> int:
+        """x.ndim is the number of axes."""
         return self._array.ndim
 
     @property
     def size(self) -> int:
+        """x.size is the number of elements."""
         return self._array.size
 
     @property
     def dtype(self) -> np.dtype:
+        """x.dtype is NumPy's dtype of the elements."""
         return self._array.dtype
 
     @property
     def requires_grad(self) -> bool:
+        """x.requires_grad says whether gradients with respect to x are computed."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -113,14 +120,14 @@ class Tensor(Methods):
         guards.is_leaf_for_requires_grad(self)
         if value:
             guards.can_require_grad(self)
-            if not self._array.flags.carray:  # a view, and kernels write contiguous memory
-                # From now on it is no view. Graphs that took it for one are out of date.
+            if not self._array.flags.carray:  # a view; kernels write only contiguous memory
+                # The copy is no longer a view, so graphs that recorded it as one are out of date.
                 self._array, self._written = np.array(self._array, order="C"), [next(clock)]
         self._requires_grad = bool(value)
 
     @property
     def grad(self) -> Tensor | None:
-        """∂L/∂self, as `backward` left it."""
+        """x.grad is ∂L/∂x as `backward` left it, or None."""
         return self._grad
 
     @grad.setter
@@ -133,28 +140,28 @@ class Tensor(Methods):
 
     @property
     def is_leaf(self) -> bool:
-        """True unless a recorded operation computed it."""
+        """x.is_leaf is True unless a recorded operation computed x."""
         return self._node is None
 
     def detach(self) -> Tensor:
-        """The same values (not a copy), as a leaf without requires_grad."""
+        """Return the same values, not copied, as a leaf without requires_grad."""
         return owned(self._array, self._written)
 
     def __reduce_ex__(self, protocol):
-        """Copies, deep copies and pickles are for leaves: a graph would keep its old operands."""
+        """Only leaves can be copied or pickled: a copied graph would keep the old operands."""
         guards.is_leaf_for_copies(self)
         return super().__reduce_ex__(protocol)
 
     def __setstate__(self, state):
         for name, value in state[1].items():
             setattr(self, name, value)
-        # What another process wrote, by its clock, was written before anything in this one.
+        # Another process has another clock; its writes came before everything in this process.
         self._written[0] = min(self._written[0], next(clock))
 
     # ---- as a number, a sequence, a text
 
     def item(self) -> float:
-        """The value of a tensor that holds a single number."""
+        """Return the value of a tensor that holds a single number."""
         guards.holds_one_number(self, "item")
         return self._array.item()
 
@@ -203,14 +210,14 @@ class Tensor(Methods):
 
 
 def has_dtype(data) -> bool:
-    """Whether the data, or what it is a list of, has a dtype, unlike Python's numbers."""
+    """Return whether the data, or a list's elements, have a dtype; Python's numbers have none."""
     while isinstance(data, (list, tuple)) and data:
         data = data[0]
     return hasattr(data, "dtype")
 
 
 def owned(array, written=None) -> Tensor:
-    """A tensor around an array that is not copied: one just made, or one that is shared."""
+    """Return a tensor around an array without a copy: the array is new, or is to be shared."""
     tensor = _new(Tensor)
     tensor._array = array
     tensor._requires_grad = False
@@ -223,7 +230,7 @@ _new = Tensor.__new__
 
 
 def replace(tensor, array) -> None:
-    """Give a leaf another array, of another dtype, and count that as a write."""
+    """Give a leaf an array of another dtype, and count that as a write."""
     guards.is_writable("replace", tensor)
     tensor._array, tensor._grad = array, None
     tensor._written[0] = next(clock)

@@ -4,7 +4,7 @@ from minigrad.core import contracts
 
 
 def unbroadcast(share, operand, primitive):
-    """What a pull of the primitive made of a cotangent, summed down to the operand's shape."""
+    """Sum a share, which a pull of the primitive returned, down to the operand's shape."""
     contracts.is_share_of(share, operand, primitive)
     shape, wanted = share._array.shape, operand._array.shape
     if shape == wanted:
