@@ -1,7 +1,7 @@
-"""The operations. Parameters before `/` are tensors, those after it are static.
+"""These are the operations. Parameters before `/` are operands, those after it static arguments.
 
-In each docstring: y is the result, g = ȳ the cotangent that comes back to it, ā the one that goes
-on to operand a. Elementwise operations broadcast as NumPy does.
+In each docstring y is the result, g = ȳ is the cotangent that arrives at y, and ā is the cotangent
+that goes on to operand a. Elementwise operations broadcast as NumPy does.
 """
 
 # isort: off
@@ -29,7 +29,7 @@ from minigrad.ops.pooling import (
 from minigrad.ops.normalization import batch_norm, batch_norm_pull, moments, normalized_sum
 from minigrad.ops.losses import cross_entropy, itakura_saito, log_bernoulli
 from minigrad.ops.draws import bernoulli, rand, randn
-import minigrad.ops.methods  # noqa: F401  which hangs the operators on Tensor
+import minigrad.ops.methods  # noqa: F401  it attaches the operators to Tensor
 # isort: on
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Activations: what stands between the linear layers, elementwise."""
+"""Activations act on each element, between linear layers."""
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def _positive(*arrays, alpha):
 def elu(a, /, alpha=1.0):
     """y = a where a > 0, else α (eᵃ − 1), α > 0.   VJP: ā = elu_pull(g, y)
 
-    Clevert, Unterthiner & Hochreiter 2016, eq. 15. Raises ValueError if α ≤ 0.
+    See Clevert, Unterthiner & Hochreiter 2016, eq. 15. Raises ValueError if α ≤ 0.
     """
     positive = a.real > 0
     return np.where(positive, a, float(alpha) * np.expm1(np.where(positive, 0, a)))

@@ -1,7 +1,7 @@
-"""Sums, products, powers, exponentials and logarithms of each element, with broadcasting.
+"""Sums, products, powers, exponentials and logarithms are elementwise, with broadcasting.
 
-Each docstring: the formula, then VJP, the cotangents. Shapes are those of the operands, which
-broadcast to y's; the engine sums ā over the axes along which a was broadcast.
+Each docstring gives the formula of y and, after VJP, those of the operands' cotangents. Operands
+broadcast to y's shape, and the engine sums ā over the axes along which a was broadcast.
 """
 
 import numpy as np
@@ -16,11 +16,11 @@ def _chain(g, slope, /, *at):
 
     VJP, for the cotangent c of y: ḡ = _chain(c, s, *at), s̄ = c g for s = slope; at gets 0
 
-    The convention of all operations with a singular slope: at finite operands a cotangent of
-    exactly 0 sends exactly 0, however infinite the slope, because nothing depends on the value
-    there; in where(x > 0, log(x), 0) no NaN comes back through the branch that was not taken.
-    Everywhere else it is plain arithmetic. The price: a cotangent that is 0 only in the limit sends
-    0, too, so that sqrt(x) ** 2 has the gradient 0 at x = 0, where the limit is 1.
+    All operations whose slope can be infinite use it. At finite operands a cotangent of exactly 0
+    sends exactly 0, even where the slope is infinite, because the loss does not depend on the value
+    there: in where(x > 0, log(x), 0) no NaN comes back through the branch that was not taken.
+    Everywhere else y is the plain product. The price is that a cotangent which is 0 only in the
+    limit sends 0, too: sqrt(x) ** 2 has the gradient 0 at x = 0, where the limit is 1.
     """
     y, finite = g * slope, True
     for operand in at:

@@ -1,7 +1,7 @@
-"""Comparisons, and what depends on them: where, absolute values, extremes of two, clipping.
+"""These operations compare, or depend on a comparison: where, sign, abs, maximum, minimum, clip.
 
-What decides a choice is an operand, so that a graph that runs again chooses again. At a tie,
-maximum and minimum send half of the cotangent to each.
+The condition of a choice is an operand, so that a graph that runs again chooses again. At a tie,
+maximum and minimum send half of the cotangent to each operand.
 """
 
 from functools import wraps
@@ -15,7 +15,7 @@ from minigrad.core.tensor import Tensor
 
 
 def _comparison(name, symbol, relation):
-    """y = a <symbol> b, elementwise: a bool tensor. Nothing to differentiate."""
+    """Make the elementwise operation y = (a <symbol> b), a bool tensor without a gradient."""
 
     def forward(a, b, /):
         return relation(a, b)
@@ -32,8 +32,10 @@ def _comparison(name, symbol, relation):
 
 
 def _comparable(a, b):
-    """A number in the dtype of the floating tensor that it is compared with, as in PyTorch:
-    Tensor([0.1]) == 0.1 although float32 rounds it."""
+    """Convert a number to the dtype of the floating tensor that it is compared with, as in PyTorch.
+
+    So Tensor([0.1]) == 0.1, although float32 rounds 0.1.
+    """
     if isinstance(a, Tensor) or not isinstance(b, Tensor):
         return a
     number = np.ndim(a) == 0 and np.asarray(a).dtype.kind in "biuf"
@@ -55,7 +57,7 @@ def where(condition, a, b, /):
     >>> from minigrad import Tensor, log
     >>> x = Tensor([0.0, 1.0], requires_grad=True)
     >>> where(x > 0, log(x), 0).sum().backward()
-    >>> x.grad  # and not NaN: the slope of log at 0 is infinite, but was not asked for
+    >>> x.grad  # not NaN: log has an infinite slope at 0, but its branch was not taken
     Tensor([0., 1.])
     """
     if condition.dtype != bool:
@@ -133,8 +135,8 @@ _clip.pulls = (lambda g, y, a, low, high: where(a >= low, where(a <= high, g, 0)
 def clip(a, min=None, max=None) -> Tensor:
     """y = a kept within [min, max].   VJP: ā = g where min ≤ a ≤ max, else 0
 
-    Whole numbers between whole bounds stay whole, else they become float32. Raises ValueError
-    without any bound, TypeError for a bound that requires a gradient: it would get none.
+    Whole numbers with whole bounds stay whole; otherwise they become float32. Raises ValueError if
+    there is no bound, and TypeError for a bound that requires a gradient, as it would get none.
     """
     if min is None and max is None:
         raise ValueError("clip: min and max are both None; give at least one of them")

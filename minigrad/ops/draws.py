@@ -1,4 +1,7 @@
-"""Draws from the calling thread's generator, as operations: a graph that runs again draws again."""
+"""Random draws are operations, so that a graph that runs again draws again.
+
+They come from the calling thread's generator.
+"""
 
 import numpy as np
 

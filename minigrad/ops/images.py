@@ -1,10 +1,10 @@
-"""Convolution of images (N, C, H, W): N of them, with C channels.
+"""These operations convolve images (N, C, H, W): N images with C channels.
 
 Convolution is linear in the image and in the kernel, so ∑ g · convolution(x, w) is linear in each
-of x, w and g. Its three gradients are the three primitives here, and the pulls of each are the
-other two: derivatives of any order need no more.
+of x, w and g. The three gradients of this sum are the three primitives here. The pulls of each are
+the other two, so derivatives of any order need no other primitive.
 
-stride, padding and the like are a whole number, or a pair: for the height and for the width.
+stride, padding and the like are a whole number, or a pair for the height and the width.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ from minigrad.ops.shapes import reshape
 
 
 def window_places(size, kernel, stride, padding):
-    """How many places a window has along each axis: (size + 2 padding − kernel) // stride + 1."""
+    """Count a window's places along each axis: (size + 2 padding − kernel) // stride + 1."""
     quadruples = zip(size, kernel, stride, padding, strict=True)
     return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in quadruples)
 
 
 def _pair(name, what, value, low):
-    """The value for the height and for the width, checked."""
+    """Check the value, and return it as a pair for the height and the width."""
     pair = tuple(value) if np.ndim(value) else (value, value)
     numbers = all(isinstance(n, (int, float, np.number)) and abs(n) < 2**31 for n in pair)
     if len(pair) != 2 or not numbers or any(n != int(n) or n < low for n in pair):
@@ -33,7 +33,7 @@ def _pair(name, what, value, low):
 
 
 def _fits(name, x, kernel, stride, padding):
-    """The places of a kernel on x. Raises ValueError unless it fits there at least once."""
+    """Return the numbers of places of a kernel on x. Raise ValueError if it fits nowhere."""
     if x.ndim != 4:
         raise ValueError(f"{name}: x has shape {x.shape}; it must be (N, C, H, W)")
     if min(kernel) < 1:
@@ -48,7 +48,7 @@ def _fits(name, x, kernel, stride, padding):
 
 
 def _has_places(name, small, size, kernel, stride, padding):
-    """Kernels rely on it: they would read, or write, past the end of an image."""
+    """Compiled kernels rely on this check; else they would read or write past an image's end."""
     places = window_places(size, kernel, stride, padding)
     if small.shape[2:] != places:
         raise ValueError(
@@ -58,7 +58,7 @@ def _has_places(name, small, size, kernel, stride, padding):
 
 
 def _patches(x, kernel, stride, padding):
-    """What the kernel sees at each place: x (N, C, H, W) -> (N, C, OH, OW, KH, KW)."""
+    """Return what the kernel sees at each place: x (N, C, H, W) -> (N, C, OH, OW, KH, KW)."""
     x = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)))
     windows = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=(2, 3))
     return windows[:, :, :: stride[0], :: stride[1]]
@@ -84,7 +84,7 @@ def convolution(x, w, b, /, stride, padding):
     VJP: x̄ = convolution_transpose(g, w),  w̄ = convolution_weight(x, g),  b̄ = ∑ g (F,)
 
     y[n, f, y, z] = b[f] + ∑ x[n, c, y s + i − p, z s + j − p] w[f, c, i, j] over c, i, j, for
-    stride s and padding p; no flipping, as everywhere in deep learning.
+    stride s and padding p; the kernel is not flipped, as usual in deep learning.
     OH = (H + 2 padding − KH) // stride + 1.
     """
     patches = _patches(x, w.shape[2:], stride, padding)
@@ -163,7 +163,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0) -> Tensor:
     """y = x ⋆ w + b      x (N, C, H, W), w (F, C, KH, KW), b (F,) -> y (N, F, OH, OW)
 
     >>> image, kernel = Tensor([[[[0.0, 1.0, 4.0]]]]), Tensor([[[[-1.0, 1.0]]]])
-    >>> conv2d(image, kernel)  # the slope from left to right
+    >>> conv2d(image, kernel)  # the differences of neighbours
     Tensor([[[[1., 3.]]]])
     """
     stride, padding = _pair("conv2d", "stride", stride, 1), _pair("conv2d", "padding", padding, 0)
@@ -175,8 +175,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0) -> Tensor:
 def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0) -> Tensor:
     """The transpose of `conv2d`:  x (N, F, H, W), w (F, C, KH, KW), b (C,) -> y (N, C, OH, OW)
 
-    OH = (H − 1) stride − 2 padding + KH + output_padding: of the heights that conv2d would shrink
-    to H, output_padding chooses one.
+    OH = (H − 1) stride − 2 padding + KH + output_padding. conv2d shrinks several heights to the
+    same H, and output_padding chooses one of them.
     """
     name = "conv_transpose2d"
     stride, padding = _pair(name, "stride", stride, 1), _pair(name, "padding", padding, 0)

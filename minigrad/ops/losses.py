@@ -1,4 +1,4 @@
-"""What models are trained on: log-likelihoods and divergences, fused where digits would be lost."""
+"""Losses are log-likelihoods and divergences, fused where separate operations lose digits."""
 
 import numpy as np
 
@@ -25,8 +25,8 @@ def log_bernoulli(x, logits, /):
 
     VJP: x̄ = g l, l̄ = g (x − σ(l)), as d/dl log σ(l) = 1 − σ(l) and d/dl log σ(−l) = −σ(l)
 
-    Written with s(l) = log(1 + e^−|l|), it is Σ −s(l) − (1 − x) max(l, 0) − x max(−l, 0): no two
-    large terms cancel when x is in [0, 1].
+    With s(l) = log(1 + e^−|l|) it is computed as y = Σ −s(l) − (1 − x) max(l, 0) − x max(−l, 0),
+    where no two large terms cancel if x is in [0, 1].
     """
     positive = logits.real > 0
     s = np.log1p(np.exp(np.where(positive, -logits, logits)))
@@ -34,7 +34,7 @@ def log_bernoulli(x, logits, /):
 
 
 def _column(g):
-    """g (...) as (..., 1), to be broadcast over the last axis."""
+    """Reshape g (...) to (..., 1), so that it broadcasts over the last axis."""
     return reshape(g, shape=(*g.shape, 1))
 
 
@@ -48,11 +48,11 @@ log_bernoulli.pulls = (
 def itakura_saito(q, p, /):
     """y = r − 1 − log r for r = q / p > 0.   VJP: q̄ = g (q − p) / q / p, p̄ = g (p − q) / p / p
 
-    The divergence of Itakura & Saito (1968): 0 at q = p, and ≈ d²/2 near it with d = (q − p) / p,
-    which is all that is left of two numbers of size d: at d = 10⁻⁷ the formula has no digit right
-    in float32. So it is computed in double precision as d − log(1 + d), and for |d| < 10⁻³ by the
-    series d²/2 − d³/3 + d⁴/4 − …, whose rest is below 10⁻¹⁸ there. The pulls divide twice, because
-    q p and p² of small numbers are 0 in float32.
+    This is the divergence of Itakura & Saito (1968). It is 0 at q = p and nearby about d²/2, with
+    d = (q − p) / p. There the formula is a difference of two numbers of size d, and at d = 10⁻⁷ it
+    has no correct digit in float32. So y is computed in double precision as d − log(1 + d), and for
+    |d| < 10⁻³ by the series d²/2 − d³/3 + d⁴/4 − …, whose remainder is below 10⁻¹⁸ there. The pulls
+    divide twice, because q p and p² of small numbers are 0 in float32.
     """
     wide, dtype = np.result_type(q.dtype, np.float64), q.dtype
     q, p = q.astype(wide), p.astype(wide)
@@ -72,7 +72,7 @@ itakura_saito.pulls = (
 def cross_entropy(logits, labels) -> Tensor:
     """y = −1/N ∑ log softmax(logits)ₙ at labelₙ:  logits (N, C), labels (N,) of 0 … C − 1 -> ().
 
-    Raises ValueError for other shapes, TypeError for labels that are not whole numbers.
+    Raises ValueError for other shapes, and TypeError for labels that are not whole numbers.
 
     >>> cross_entropy(Tensor([[0.0, 0.0], [0.0, 100.0]]), [0, 1])  # (log 2 + 0) / 2
     Tensor(0.3465736)

@@ -1,6 +1,6 @@
-"""The operators and methods of Tensor: operations under other names, hung on it here.
+"""Tensor's operators and methods are operations under other names, which are attached here.
 
-So core knows no operation, and operations know Tensor. minigrad.ops documents each.
+So core imports no operation, and operations can import Tensor. minigrad.ops documents each.
 """
 
 from types import FunctionType
@@ -38,7 +38,7 @@ def _in_place(symbol, operation):
 
 def _compare(relation):
     def method(self, other) -> Tensor:
-        """With numbers, arrays and tensors; what is no number is left to Python."""
+        """Compare with numbers, arrays and tensors; leave other objects to Python."""
         if not isinstance(other, Tensor) and np.asarray(other).dtype.kind not in "biufc":
             return NotImplemented
         return relation(self, other)
@@ -47,9 +47,9 @@ def _compare(relation):
 
 
 class Methods:
-    """What Tensor has beside its array; in an editor, Tensor inherits it."""
+    """Tensor gets all of these attributes below; in an editor, it inherits them."""
 
-    # ---- operators: straight through the door, for they are the most frequent
+    # ---- operators, which call `bind` directly because they are used most
 
     def __add__(self, other) -> Tensor: return bind(arithmetic.add, (self, other), {})
     def __radd__(self, other) -> Tensor: return bind(arithmetic.add, (other, self), {})
@@ -67,7 +67,7 @@ class Methods:
     def __abs__(self) -> Tensor: return choices.abs(self)
     def __getitem__(self, index) -> Tensor: return shapes.getitem(self, index)
 
-    # ---- comparisons, elementwise; tensors hash by identity all the same
+    # ---- elementwise comparisons, although tensors hash by identity
 
     __eq__ = _compare(choices.eq)
     __ne__ = _compare(choices.ne)
@@ -90,11 +90,11 @@ class Methods:
         updates.setitem_(self, value, index)
 
     def copy_(self, values) -> Tensor:
-        """Write values of the same shape into this leaf, converted to its dtype, and count it.
+        """Write values of the same shape into this leaf, converted to its dtype.
 
-        backward then refuses to use what was computed from the old values. Raises RuntimeError for
-        a tensor that was computed, ValueError for another shape, TypeError for what no conversion
-        to the dtype is for; nothing is written then.
+        The write is counted, and backward refuses to use what was computed from the old values.
+        Raises RuntimeError for a tensor that was computed, ValueError for another shape, and
+        TypeError for values that can't be converted to the dtype; then nothing is written.
         """
         return updates.copy_(self, values)
 
@@ -140,13 +140,13 @@ class Methods:
 
     @property
     def T(self) -> Tensor:
-        """All axes reversed."""
+        """x.T is x with all axes reversed."""
         tensor: Any = self
         return shapes.permute(self, dims=tuple(range(tensor.ndim)[::-1]))
 
     @property
     def mT(self) -> Tensor:
-        """The last two axes exchanged: the transpose of each matrix in a batch."""
+        """x.mT is x with the last two axes exchanged: the transpose of each matrix in a batch."""
         tensor: Any = self
         n = tensor.ndim
         return shapes.permute(self, dims=(*range(n - 2), n - 1, n - 2))
@@ -154,6 +154,6 @@ class Methods:
 
 for _name, _member in vars(Methods).items():
     if isinstance(_member, FunctionType):
-        _member.__qualname__ = f"Tensor.{_name}"  # as errors call it
+        _member.__qualname__ = f"Tensor.{_name}"  # the name that errors use
     if isinstance(_member, (FunctionType, property)):
         setattr(Tensor, _name, _member)

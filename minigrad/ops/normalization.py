@@ -1,8 +1,8 @@
-"""Batch normalisation (Ioffe & Szegedy 2015, algorithm 1).
+"""Batch normalisation is algorithm 1 of Ioffe & Szegedy 2015.
 
-μ is the mean and σ² the biased variance of a channel: over the batch and all places. They are
-results of the forward pass and handed to the pulls, which account for how they depend on x; so no
-gradient goes to them separately.
+μ is the mean and σ² the biased variance of a channel, over the batch and all places. The forward
+returns them for the pulls, which account for how μ and σ² depend on x, so no gradient goes to them
+separately.
 """
 
 import numpy as np
@@ -16,12 +16,12 @@ from minigrad.ops.updates import average_
 
 
 def _axes(x):
-    """All axes but the channels'."""
+    """Return all axes but that of the channels."""
     return (0, *range(2, x.ndim))
 
 
 def _channels(t, x):
-    """A number for each channel, to be broadcast against x."""
+    """Reshape t, a number for each channel, so that it broadcasts against x."""
     return t.reshape(-1, *(1,) * (x.ndim - 2))
 
 
@@ -58,7 +58,7 @@ def _batch_norm(x, weight, bias, /, eps):
     """y = γ x̂ + β, x̂ = (x − μ) / √(σ² + ε)      x (N, C, …), γ = weight and β = bias (C,) -> like x
     VJP: x̄ = batch_norm_pull(γ g, x),  γ̄ = normalized_sum(g, x),  β̄ = ∑ g (C,)
 
-    Further results: μ and σ² (C,).
+    μ and σ² (C,) are further results.
     """
     average, variance = moments.forward(x)
     scale = weight / np.sqrt(variance + x.dtype.type(eps))
@@ -92,7 +92,7 @@ def _pull_shapes(g, x, average, variance, eps):
 def batch_norm_pull(g, x, average, variance, /, eps):
     """h = (g − ⟨g⟩ − x̂ ⟨g x̂⟩) / √(σ² + ε), ⟨·⟩ being a channel's mean: the pull of x̂ = x̂(x).
 
-    VJP, for the cotangent c of h: ḡ = h(c, x), for h is symmetric in c and g; and with
+    VJP, for the cotangent c of h: ḡ = h(c, x), as ∑ c h is symmetric in c and g; and with
     r = 1 / √(σ² + ε), whose slope is −r² x̂ / N,   x̄ = −r (h(g ⟨c x̂⟩ + c ⟨g x̂⟩, x) + x̂ ⟨c h⟩)
     """
     r = _channels(1 / np.sqrt(variance + x.dtype.type(eps)), x)
@@ -144,8 +144,9 @@ def batch_norm(
 ) -> Tensor:  # fmt: skip
     """y = weight (x − μ) / √(σ² + eps) + bias for each channel, as PyTorch's functional batch_norm.
 
-    x (N, C, …), all others (C,). In training μ and σ² are those of the batch, and the running ones,
-    if given, are moved towards its mean and UNBIASED variance; otherwise the running ones serve.
+    x is (N, C, …), all others (C,). In training μ and σ² are those of the batch, and running_mean
+    and running_var, if given, move towards the batch's mean and UNBIASED variance. Otherwise
+    running_mean and running_var take the place of μ and σ².
     """
     x = x if isinstance(x, Tensor) else Tensor(x)
     dtype = x.dtype if x.dtype.kind in "fc" else np.float32

@@ -1,8 +1,8 @@
-"""Pooling and shuffling of the pixels of images (N, C, H, W): no arithmetic but a mean.
+"""These operations pool or shuffle the pixels of images (N, C, H, W).
 
-A mean over windows is a convolution with equal weights, channel by channel. A maximum is an index,
-found by a primitive without a gradient, and then what stands there. Pixels and channels are
-shuffled by two primitives, each of which is the other's pull.
+A mean over windows is a convolution with equal weights, channel by channel. For a maximum, a
+primitive without a gradient finds the index, and getitem takes the pixel there. Two primitives
+shuffle pixels and channels, and each of them is the other's pull.
 """
 
 import math
@@ -41,8 +41,8 @@ def _window_fits(x, kernel, stride, padding):
 def argmax_windows(x, /, kernel, stride, padding):
     """y = where the first maximum under each window is, a number of 0 … H W − 1.   VJP: none
 
-    x (N, C, H, W) -> (N, C, OH, OW). NaN counts as a maximum. What padding adds does not: padding
-    must not fill a whole window.
+    x (N, C, H, W) -> (N, C, OH, OW). NaN counts as a maximum. The pixels that padding adds
+    do not, so padding must not fill a whole window.
     """
     H, W = x.shape[2:]
     pads = (0, 0), (0, 0), *((p, p) for p in padding)
@@ -68,7 +68,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
     """y = the maximum under each place of a window; stride: kernel_size unless given.
 
     x (N, C, H, W) -> (N, C, OH, OW). Of equal pixels the first gets the cotangent, as in PyTorch.
-    padding is at most half of the window, so that no window lies in it altogether.
+    padding is at most half of the window, so that no window consists of padding alone.
     """
     kernel, stride, padding = _window("max_pool2d", kernel_size, stride, padding)
     (x,) = operands("max_pool2d", (x,), keeps_integers=True)

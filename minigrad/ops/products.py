@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""These operations multiply matrices."""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from minigrad.ops.shapes import reshape
 def matmul(a, b) -> Tensor:
     """y = a b           a (..., N, K), b (..., K, M) -> y (..., N, M)
 
-    A vector (K,) counts as one row on the left, as one column on the right, and y has no axis for
-    it. Raises ValueError if the K differ.
+    A vector (K,) counts as one row on the left and as one column on the right, and y has no axis
+    for it. Raises ValueError if the two K differ.
     """
     a, b = operands("matmul", (a, b), keeps_integers=True)
     if a.ndim == 0 or b.ndim == 0:
@@ -28,7 +28,7 @@ def matmul(a, b) -> Tensor:
 
 
 def _same_inner(a, b):
-    """The kernel relies on it: it would read past the end of b."""
+    """The kernel relies on equal inner axes; else it would read past the end of b."""
     inner = b.shape[-2:][0]
     if a.shape[-1] != inner:
         raise ValueError(

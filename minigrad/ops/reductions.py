@@ -1,6 +1,6 @@
-"""Operations that reduce axes.
+"""These operations reduce axes.
 
-axis: None (all of them), a number or a tuple. keepdims keeps the reduced axes, with size 1.
+axis is None (all axes), a number or a tuple. keepdims keeps the reduced axes, with size 1.
 """
 
 import math
@@ -20,7 +20,7 @@ from minigrad.ops.shapes import broadcast_to, getitem, reshape
 
 
 def axes_of(x, axis):
-    """The axes as a tuple of numbers from 0 on."""
+    """Return the axes as a tuple of numbers from 0 on."""
     if axis is None:
         return tuple(range(x.ndim))
     return _normalized(tuple(axis) if isinstance(axis, (list, np.ndarray)) else axis, x.ndim)
@@ -30,7 +30,7 @@ _normalized = lru_cache(normalize_axis_tuple)
 
 
 def reduced_shape(x, axis, keepdims):
-    """The shape of the result. Raises TypeError unless keepdims is True or False."""
+    """Return the shape of the result. Raises TypeError unless keepdims is True or False."""
     if keepdims.__class__ is not bool:
         _settings(x, axis, keepdims)
     if axis is None:
@@ -46,7 +46,7 @@ def _settings(x, axis, keepdims):
 
 
 def _spread(g, x, axis):
-    """The cotangent of a reduced axis, given to every element that was reduced."""
+    """Repeat the cotangent along the reduced axes, for every element of x."""
     if g.shape != ():
         g = reshape(g, shape=reduced_shape(x, axis, True))
     return broadcast_to(g, shape=x.shape)
@@ -68,7 +68,7 @@ sum.pulls = (lambda g, y, x, axis, keepdims: _spread(g, x, axis),)
 
 @composite
 def mean(x, axis=None, keepdims=False) -> Tensor:
-    """y = Σ x / N over the axes, N elements each. Of whole numbers it is float32."""
+    """y = Σ x / N over the axes, N elements each. The mean of whole numbers is float32."""
     (x,) = operands("mean", (x,), keeps_integers=True)
     count = math.prod(x.shape[i] for i in axes_of(x, axis))
     return sum(x, axis=axis, keepdims=keepdims) * (1 / count if count else math.nan)
@@ -104,18 +104,18 @@ argmax.pulls = ()
 
 
 class Max(NamedTuple):
-    """What `max` along one axis gives."""
+    """A Max is the result of `max` along one axis."""
 
     values: Tensor
-    indices: Tensor  # int64, of the first maximum
+    indices: Tensor  # int64; the first maximum's if several are equal
 
 
 @composite
 def max(x, axis=None, keepdims=False) -> Any:
-    """(values, indices) of the maxima along one axis; without an axis, the maximum of all of x.
+    """Return (values, indices) of the maxima along one axis; without an axis, the maximum of x.
 
-    As in PyTorch: along an axis the first of equal maxima gets the cotangent, without one all in
-    equal shares; max(x, y) of two tensors is `maximum`; `amax` takes several axes.
+    As in PyTorch, the first of equal maxima along an axis gets the cotangent, but without an axis
+    they get equal shares. max(x, y) of two tensors is `maximum`, and `amax` takes several axes.
 
     >>> max(Tensor([[1.0, 5.0], [7.0, 3.0]]), 1)
     Max(values=Tensor([5., 7.]), indices=Tensor([1, 0], dtype=int64))
@@ -141,7 +141,7 @@ def max(x, axis=None, keepdims=False) -> Any:
 def logsumexp(x, /, axis, keepdims=False):
     """y = log Σ eˣ over the axes, shifted by the maximum.   VJP: x̄ = g e^(x − y) = g softmax(x)
 
-    Never overflows; −∞ for a row of −∞, and for one without elements.
+    It never overflows, and is −∞ for a row of −∞ or a row without elements.
     """
     axes = axes_of(x, axis)
     top = x.real.max(axis=axes, keepdims=True, initial=-np.inf)
@@ -161,5 +161,5 @@ logsumexp.pulls = (
 def log_softmax(x, axis) -> Tensor:
     """y = x − log Σ eˣ over the axis: log-probabilities from logits."""
     (x,) = operands("log_softmax", (x,))
-    shifted = x - amax(x.detach(), axis, True)  # of large logits the sum alone would lose digits
+    shifted = x - amax(x.detach(), axis, True)  # large x would lose digits in x − y
     return shifted - logsumexp(shifted, axis, True)

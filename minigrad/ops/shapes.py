@@ -1,4 +1,4 @@
-"""Operations that move elements without changing them. Their pulls move cotangents back."""
+"""These operations move elements without changing them. Their pulls move cotangents back."""
 
 from itertools import accumulate
 
@@ -45,7 +45,7 @@ def _inverse(dims):
 
 @composite
 def transpose(x, dim0, dim1) -> Tensor:
-    """y = x with two axes exchanged, as in PyTorch. For another order of all axes: permute.
+    """y = x with two axes exchanged, as in PyTorch; `permute` reorders all axes.
 
     >>> transpose(Tensor(np.zeros((2, 3, 4))), 0, 2).shape
     (4, 3, 2)
@@ -82,12 +82,12 @@ def broadcast_to(x, /, shape):
 broadcast_to.pulls = (lambda g, y, x, shape: g,)
 
 
-# ---- indexing. What selects is an operand, so that a graph that runs again selects again
+# ---- indexing: its arrays are operands, so that a graph that runs again selects again
 
 
-BASIC = (int, np.integer, np.bool_, slice, type(None), type(...))  # an index without arrays
-ARRAY = "array"  # stands in an index for the next array among the operands
-ALL_BUT_FIRST = range(1, 2**31)  # operands
+BASIC = (int, np.integer, np.bool_, slice, type(None), type(...))  # not arrays, in an index
+ARRAY = "array"  # stands for the next array operand in an index
+ALL_BUT_FIRST = range(1, 2**31)  # the numbers of all operands but the first
 
 
 @composite
@@ -142,7 +142,7 @@ _scatter_add.pulls = (
 
 
 def _separated(index):
-    """The index as a tuple with ARRAY in place of each array, and the arrays, as tensors."""
+    """Return the index as a tuple with ARRAY in place of each array, and the arrays as tensors."""
     index = index if isinstance(index, tuple) else (index,)
     selects = [not isinstance(i, BASIC) for i in index]
     arrays = [as_index(i) for i, array in zip(index, selects, strict=True) if array]
@@ -151,8 +151,11 @@ def _separated(index):
 
 
 def as_index(values) -> Tensor:
-    """An array of indices as a tensor; of an empty list whole numbers, for NumPy takes it for
-    float64. A tensor stays itself, for writes to it are counted."""
+    """Return an array of indices as a tensor.
+
+    An empty list gives whole numbers, where NumPy would give float64. A tensor is not copied, so
+    that writes to it are counted.
+    """
     if isinstance(values, Tensor):
         return values
     empty = not hasattr(values, "dtype") and np.size(values) == 0
@@ -209,14 +212,14 @@ _split.pulls = (
 @composite
 def concatenate(xs, axis=0) -> Tensor:
     """y = the tensors in the sequence xs one after another along an axis they all have."""
-    _some("concatenate", xs)
+    _not_empty("concatenate", xs)
     return _concatenate(*xs, axis=axis)
 
 
 @composite
 def stack(xs, axis=0) -> Tensor:
     """y = the tensors in the sequence xs, all of one shape, side by side along a new axis."""
-    _some("stack", xs)
+    _not_empty("stack", xs)
     xs = operands("stack", xs, keeps_integers=True)
     if len({x.shape for x in xs}) != 1:
         raise ValueError(f"stack: shapes {[x.shape for x in xs]} must be equal")
@@ -225,16 +228,16 @@ def stack(xs, axis=0) -> Tensor:
     return _concatenate(*(reshape(x, shape) for x in xs), axis=axis)
 
 
-def _some(name, xs):
+def _not_empty(name, xs):
     if not len(xs):
         raise ValueError(f"{name}: the sequence is empty; it must hold at least one tensor")
 
 
 @composite
 def split(x, split_size_or_sections, axis=0) -> tuple[Tensor, ...]:
-    """A tuple of x's parts along an axis, as in PyTorch: of so many elements, or of those sizes.
+    """Split x along an axis, as PyTorch does, into parts of one size, or of the sizes in a list.
 
-    Of equal-sized parts the last may be smaller.
+    Of parts of one size the last may be smaller.
 
     >>> [part.size for part in split(Tensor([1.0, 2.0, 3.0]), 2)]
     [2, 1]

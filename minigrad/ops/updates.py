@@ -1,6 +1,6 @@
-"""Operations that write: what an optimiser, BatchNorm's averages and copy_ do to a leaf.
+"""These operations write into a leaf, for an optimiser, for BatchNorm's averages and for copy_.
 
-The door counts the write, so that `backward` refuses to use what has been overwritten since.
+`bind` counts each write, so that `backward` refuses to use values that have been overwritten.
 """
 
 import numpy as np
@@ -35,12 +35,12 @@ def _setitem_(x, value, /, *arrays, index):
 
 
 def _held(values, x):
-    """The values, or an error if they are numbers that x's dtype can't hold."""
+    """Return the values, or raise an error if x's dtype can't hold them."""
     if values.dtype.kind == "c" and x.dtype.kind != "c":
         raise TypeError(f"complex values into a tensor of {x.dtype} would lose a part of them")
     if x.dtype.kind in "iu" and values.dtype.kind in "iuf" and values.size:
         limits, least, most = np.iinfo(x.dtype), values.min(), values.max()
-        if not (limits.min <= least and most < limits.max + 1):  # also for NaN
+        if not (limits.min <= least and most < limits.max + 1):  # NaN fails, too
             raise ValueError(f"values from {least} to {most} into a tensor of {x.dtype}")
     return values
 
@@ -52,7 +52,7 @@ def add_one_(count, /):
 
 
 def _fit(*arrays, **static):
-    """Kernels go by the first array's size and dtype alone."""
+    """Kernels look at the first array's size and dtype alone, so all arrays must agree."""
     x = arrays[0]
     if any(array.shape != x.shape or array.dtype != x.dtype for array in arrays):
         kinds = ", ".join(f"{array.dtype} of shape {array.shape}" for array in arrays)
