@@ -1,6 +1,6 @@
-"""What settings and states must be: one wording for every layer and optimiser.
+"""These functions check settings and states, with one wording for every layer and optimiser.
 
-A wrong setting is an error where it is made, not a wrong number, or an error in a kernel, later.
+A wrong setting is an error where it is made, not a wrong number or an error in a kernel later.
 """
 
 import math
@@ -14,20 +14,20 @@ from minigrad.core.tensor import Tensor
 
 
 def whole(owner, what, value, low=1) -> int:
-    """The whole number `value`. TypeError if it is none, ValueError below `low`."""
+    """Return the whole number `value`; raise TypeError if it is none, ValueError below `low`."""
     words = "a whole number" + f" of at least {low}" * (low > -math.inf)
     return _whole(owner, what, value, value, low, words)
 
 
 def pair(owner, what, value, low=1) -> tuple[int, int]:
-    """The whole number, or two of them, `value`: for the height and for the width."""
+    """Return `value`, a whole number or two, as a pair for the height and the width."""
     words = f"a whole number of at least {low}, or two of them"
-    both = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
-    if len(both) != 2:
+    numbers = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value, value)
+    if len(numbers) != 2:
         raise ValueError(f"{owner}: {what} = {value!r}; it must be {words}")
     return (
-        _whole(owner, what, both[0], value, low, words),
-        _whole(owner, what, both[1], value, low, words),
+        _whole(owner, what, numbers[0], value, low, words),
+        _whole(owner, what, numbers[1], value, low, words),
     )
 
 
@@ -40,7 +40,7 @@ def _whole(owner, what, number, value, low, words):
 
 
 def real(owner, what, value, low=-math.inf, high=math.inf, positive=False) -> Any:
-    """The finite number `value`, from `low` to `high`. TypeError if it is none, else ValueError."""
+    """Return the number `value`; raise TypeError if it is none, ValueError outside [low, high]."""
     if positive:
         words = "a positive number"
     else:
@@ -54,7 +54,7 @@ def real(owner, what, value, low=-math.inf, high=math.inf, positive=False) -> An
 
 
 def only(owner, what, value, implemented) -> None:
-    """For a setting that stands here so that the others have PyTorch's places."""
+    """Refuse other values of a setting that is here only to keep PyTorch's order of arguments."""
     if isinstance(value, bool) or value not in (implemented, (implemented, implemented)):
         raise ValueError(
             f"{owner}: {what} = {value!r}; minigrad has {what} = {implemented} alone (a bias is "
@@ -63,10 +63,10 @@ def only(owner, what, value, implemented) -> None:
 
 
 def fitted(own: Mapping, given, owner: str) -> dict[str, np.ndarray]:
-    """`given` as new C-contiguous arrays of the names, shapes and dtypes of `own`.
+    """Return `given` as new C-contiguous arrays with the names, shapes and dtypes of `own`.
 
-    Raises ValueError, which names each difference, unless names and shapes are the same and every
-    value can be had in its dtype. So whoever writes the result can't fail halfway.
+    Raises ValueError, which names each difference, unless names and shapes are the same and each
+    dtype can hold the values. So a caller that writes the result somewhere can't fail halfway.
     """
     if not isinstance(given, Mapping):
         raise TypeError(
@@ -92,7 +92,7 @@ def _converted(value, own, owner):
         raise ValueError(f"is a {type(value).__name__}, not an array")
     try:
         array = value.data if isinstance(value, Tensor) else np.asarray(value)
-    except (TypeError, RuntimeError) as error:  # PyTorch's, for a GPU's tensor and for bfloat16
+    except (TypeError, RuntimeError) as error:  # from PyTorch, for a GPU's tensor or bfloat16
         raise ValueError(f"is no array for NumPy ({error})") from None
     if array.shape != own.shape:
         raise ValueError(f"has shape {array.shape}, the {owner}'s has {own.shape}")
@@ -100,7 +100,7 @@ def _converted(value, own, owner):
         raise ValueError(f"has dtype {array.dtype}, which {own.dtype} can't hold")
     with np.errstate(all="ignore"):
         new = np.array(array, dtype=own.dtype, order="C")
-    # Rounding is what a smaller floating dtype is for; infinity for a finite number is not.
+    # A smaller floating dtype may round a value, but must not turn a finite one into infinity.
     kept = np.isfinite(new) == np.isfinite(array) if own.dtype.kind in "fc" else new == array
     if not kept.all():
         raise ValueError(f"has values that {own.dtype} can't hold, such as {array[~kept].flat[0]}")

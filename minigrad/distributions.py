@@ -1,4 +1,4 @@
-"""The probability in the models, under the homework's names. v is always a VARIANCE."""
+"""These are the models' probabilities, under the homework's names. v is always a VARIANCE."""
 
 import math
 
@@ -10,18 +10,18 @@ from minigrad.core.tensor import Tensor
 
 
 def sample_gaussian(m, v) -> Tensor:
-    """z = m + √v ε with ε ~ N(0, I): a draw from N(m, diag v) that m and v get gradients through.
+    """z = m + √v ε with ε ~ N(0, I): a draw from N(m, diag v) with gradients for m and v.
 
-    The reparameterisation of Kingma & Welling 2014, section 2.4. m, v (..., D) -> z (..., D)
+    m, v (..., D) -> z (..., D), by the reparameterisation of Kingma & Welling 2014, section 2.4.
     """
     m, v = operands("sample_gaussian", (m, v))
-    real = m.data.real.dtype  # under the complex step of a gradient check, too
+    real = m.data.real.dtype  # also in the complex step of a gradient check
     noise = ops.randn(shape=np.broadcast_shapes(m.shape, v.shape), dtype=real)
     return m + ops.sqrt(v) * noise
 
 
 def gaussian_parameters(h, axis=-1) -> tuple[Tensor, Tensor]:
-    """Mean and variance from a network's output: h (..., 2D) -> m, v (..., D).
+    """Return mean and variance from a network's output: h (..., 2D) -> m, v (..., D).
 
     The first half is m; the second becomes v = softplus(·) + 10⁻⁸, which is never 0.
     """
@@ -38,13 +38,13 @@ def gaussian_parameters(h, axis=-1) -> tuple[Tensor, Tensor]:
 def kl_normal(qm, qv, pm, pv) -> Tensor:
     """KL(N(qm, diag qv) ‖ N(pm, diag pv)) -> (...), summed over the last axis.
 
-    ½ Σ (r − 1 − log r + (qm − pm)² / pv) with r = qv / pv: the first three terms are the divergence
-    `itakura_saito`, which nothing cancels in near r = 1. The p's may be numbers.
+    It is ½ Σ (r − 1 − log r + (qm − pm)² / pv) with r = qv / pv. `itakura_saito` computes the first
+    three terms, without loss of digits near r = 1. pm and pv may be numbers.
     """
     numbers = isinstance(pm, (int, float)) and isinstance(pv, (int, float))
     standard = numbers and (pm, pv) == (0, 1)
     qm, qv, pm, pv = operands("kl_normal", (qm, qv, pm, pv))
-    if standard:  # nothing is subtracted and divided by 1
+    if standard:  # then (qm − 0)² / 1 is qm²
         squares = qm * qm
     else:
         distance = qm - pm
@@ -71,7 +71,7 @@ def log_mean_exp(x, axis) -> Tensor:
 
 
 def duplicate(x, rep) -> Tensor:
-    """rep copies of x one after another: x (N, ...) -> (rep N, ...).
+    """Return rep copies of x one after another: x (N, ...) -> (rep N, ...).
 
     >>> duplicate(Tensor([1.0, 2.0]), 2)
     Tensor([1., 2., 1., 2.])

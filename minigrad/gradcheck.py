@@ -1,13 +1,13 @@
-"""Is a gradient right? Compare it with numbers that come from the function's values alone.
+"""Is a gradient right? Compare it with derivatives that use the function's values alone.
 
     gradcheck(lambda a, b: a @ b.exp(), [a, b])         # first derivatives
     gradgradcheck(lambda a, b: a @ b.exp(), [a, b])     # derivatives of the derivatives
 
-Where the function is analytic the reference is the complex step (Squire & Trapp 1998):
+Where the function is analytic, the reference is the complex step (Squire & Trapp 1998):
 Im f(x + ih) / h subtracts nothing, so with h = 10⁻²⁰ it is right to the last digits. Elsewhere, as
-for |x|, it is the five-point stencil, good to about ten digits, which also tells the one case from
-the other. Both run in float64, since differences in float32 cannot see a gradient that is wrong by
-a part in a thousand.
+for |x|, the reference is the five-point stencil, which is good to about ten digits. The stencil
+also shows whether the function is analytic. Both methods run in float64, because differences in
+float32 cannot detect a gradient that is wrong by a part in a thousand.
 """
 
 import warnings
@@ -21,36 +21,35 @@ from minigrad.core.interpreter import enable_grad, no_grad
 from minigrad.core.tensor import Tensor
 
 COMPLEX_STEP = 1e-20
-STEP = 1e-3  # of the stencil: truncation h⁴ f⁽⁵⁾ / 30 and rounding ε f / h are both about 10⁻¹³ f
+STEP = 1e-3  # for the stencil: truncation h⁴ f⁽⁵⁾ / 30 and rounding ε f / h are both about 10⁻¹³ f
 TOLERANCE = {"complex": 1e-10, "five-point": 1e-7}
 NAMES = {"complex": "the complex step", "five-point": "the five-point stencil"}
 
 
 class GradcheckError(AssertionError):
-    """The gradient is wrong, or nothing could be compared. Says which input, element, numbers."""
+    """The gradient is wrong, or nothing could be compared. The message has the numbers."""
 
 
 def gradcheck(
     f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0,
     verbose=False,
 ) -> bool:  # fmt: skip
-    """True if backward's gradients of f agree with differences of f; else GradcheckError.
+    """Return True if backward's gradients of f agree with differences of f; else GradcheckError.
 
-    f: takes one Tensor per input, returns a Tensor or a tuple of them; deterministic.
-    inputs: arrays, Tensors or numbers, converted to float64 (a single array or Tensor is the one
-        input); keep them away from kinks (by more than 2·10⁻³) and small: the whole Jacobian is
-        computed, one column per input element.
-    method: "complex", "five-point", or "auto": complex where both give the same.
+    f: a deterministic function of one Tensor per input that returns a Tensor or a tuple of them
+    inputs: arrays, Tensors or numbers, converted to float64, or a single array or Tensor; keep them
+        more than 2·10⁻³ away from kinks, and small, because the whole Jacobian is computed, one
+        column per element
+    method: "complex", "five-point", or "auto", which is complex where both agree
     tolerance: on errors, relative to the largest entry of the Jacobian's columns for that input
-        (10⁻¹⁰ for complex, 10⁻⁷ for five-point). What the reference itself may be off comes on top.
+        (10⁻¹⁰ for complex, 10⁻⁷ for five-point); the reference's own possible error is added to it
+    verbose: whether to print the method and the worst error
 
-    verbose: print which method it was, and the worst error.
+    Warns (UserWarning) if f does not take complex numbers, and uses the five-point stencil then.
 
-    Warns (UserWarning) if f does not take complex numbers, so that the weaker method stood in.
-
-    Each row of the Jacobian is pulled back from a cotangent that has one random entry, and a sum
-    of rows from one that is random throughout. Never ones: a pull that is right for ones alone, or
-    BatchNorm's, where the answer to ones is zero, would pass.
+    Each row of the Jacobian is compared by a cotangent with one random entry, and a sum of all rows
+    by a cotangent of random entries. A cotangent of ones would pass a pull that is right for ones
+    alone, and would test nothing of BatchNorm's pull, which is zero for it.
     """
     points = [np.array(x, dtype=np.float64) for x in _several(inputs)]
     values = _values(f, points)
@@ -81,10 +80,10 @@ def gradgradcheck(
     f: Callable, inputs: Sequence, *, method: str = "auto", tolerance: float | None = None, seed=0,
     verbose=False,
 ) -> bool:  # fmt: skip
-    """True if second derivatives of f agree with differences of its first; else GradcheckError.
+    """Return True if f's second derivatives agree with differences of its first; else raise.
 
-    That is `gradcheck` of (inputs, cotangents) -> gradients, where the cotangents of f's results
-    are inputs too. Arguments as in `gradcheck`.
+    This is `gradcheck` of the function (inputs, cotangents of f's results) -> gradients, with the
+    same arguments and the same GradcheckError.
     """
     inputs = _several(inputs)
     cotangent = np.random.default_rng(seed).uniform(0.5, 1.5, len(_values(f, inputs)))
@@ -104,7 +103,7 @@ def _several(inputs):
 
 
 def _output(f, xs) -> Tensor:
-    """All results of f in one vector."""
+    """Return all results of f in one vector."""
     ys = f(*xs)
     ys = ys if isinstance(ys, (tuple, list)) else (ys,)
     if not all(isinstance(y, Tensor) for y in ys):
@@ -113,13 +112,13 @@ def _output(f, xs) -> Tensor:
 
 
 def _values(f, points) -> np.ndarray:
-    dtype = np.result_type(np.float64, *points)  # complex as soon as one of them is
+    dtype = np.result_type(np.float64, *points)  # complex if one of the points is
     with no_grad():
         return _output(f, [Tensor(x, dtype=dtype) for x in points]).data
 
 
 def _vjp(f, xs, cotangent, create_graph=False) -> list[Tensor]:
-    """The gradients with respect to xs for this cotangent; zeros where f does not depend on x."""
+    """Return the gradients of f for this cotangent, with zeros where f does not depend on x."""
     with enable_grad():
         y = _output(f, xs)
     if not y.requires_grad:
@@ -129,7 +128,7 @@ def _vjp(f, xs, cotangent, create_graph=False) -> list[Tensor]:
 
 
 def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
-    """(outputs, inputs) from values alone, how far it may be off, and the method it came by."""
+    """Return (outputs, inputs) from values alone, a bound on its error, and the method used."""
     if method not in ("auto", "complex", "five-point"):
         raise ValueError(f"gradcheck: method {method!r}; choose auto, complex or five-point")
     if method != "complex":
@@ -140,7 +139,7 @@ def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
         with warnings.catch_warnings():  # NumPy only warns where it drops the imaginary part
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             exact, exact_error = _columns(f, points, _complex_column)
-    except Exception as refusal:  # whatever f does not do with complex numbers
+    except Exception as refusal:  # f refuses complex numbers in its own way
         if method == "complex":
             raise
         warnings.warn(
@@ -153,12 +152,12 @@ def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
     if method == "auto":
         bound = error + 1e-6 * _largest(differences, points)
         if not (np.abs(exact - differences) <= bound).all():
-            return differences, error, "five-point"  # not analytic: |z| has no complex derivative
+            return differences, error, "five-point"  # f is not analytic, such as |z|
     return exact, exact_error, "complex"
 
 
 def _largest(jacobian, points) -> np.ndarray:
-    """For each column, the largest entry of all columns that belong to the same input."""
+    """Return for each column the largest entry of all columns that belong to the same input."""
     sizes = [point.size for point in points]
     parts = np.split(np.abs(jacobian), np.cumsum(sizes)[:-1], axis=1)
     return np.repeat([part.max(initial=0) for part in parts], sizes)
@@ -182,15 +181,15 @@ def _columns(f, points, column) -> tuple[np.ndarray, np.ndarray]:
 def _complex_column(shifted, size):
     value = shifted(1j * COMPLEX_STEP)
     derivative = np.imag(value) / COMPLEX_STEP
-    rounding, truncation = 1e-15 * np.abs(derivative).max(), 1e-30  # h² f⁽³⁾ / 6, amply
+    rounding, truncation = 1e-15 * np.abs(derivative).max(), 1e-30  # ample for h² f⁽³⁾ / 6
     return derivative, np.full(len(value), rounding + truncation)
 
 
 def _five_point_column(shifted, size):
     """f′ ≈ (f(x − 2h) − 8 f(x − h) + 8 f(x + h) − f(x + 2h)) / 12h, error h⁴ f⁽⁵⁾ / 30.
 
-    The plain difference (f(x + h) − f(x − h)) / 2h is off by h² f⁽³⁾ / 6, which tells how fast f
-    varies at the scale of h: a thousandth of it bounds the stencil's error unless f varies faster.
+    The plain difference (f(x + h) − f(x − h)) / 2h has the error h² f⁽³⁾ / 6. A thousandth of it
+    bounds the stencil's error, unless f varies very fast on the scale of h.
     """
     h = STEP * size
     far, near = shifted(2 * h) - shifted(-2 * h), shifted(h) - shifted(-h)
@@ -200,7 +199,7 @@ def _five_point_column(shifted, size):
 
 
 def _compare(gradients, expected, points, bound):
-    """The worst error, if each is within its bound; else GradcheckError."""
+    """Return the worst error, or raise GradcheckError if one is not within its bound."""
     start, largest = 0, 0.0
     for i, (gradient, point) in enumerate(zip(gradients, points, strict=True)):
         g = gradient.data
@@ -214,7 +213,7 @@ def _compare(gradients, expected, points, bound):
         reference, allowed = expected[part].reshape(point.shape), bound[part].reshape(point.shape)
         error = np.abs(g - reference)
         largest = max(largest, error.max(initial=0))
-        if not (error <= allowed).all():  # also for NaN
+        if not (error <= allowed).all():  # NaN fails, too
             worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), g.shape)
             element = tuple(int(n) for n in worst)
             raise GradcheckError(

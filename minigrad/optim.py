@@ -1,4 +1,4 @@
-"""Optimisers. A step writes the parameters in place, and counts the write on each of them."""
+"""An optimiser's step writes the parameters in place, and counts the write on each of them."""
 
 from collections.abc import Iterable
 
@@ -12,24 +12,24 @@ from minigrad.ops.updates import adam_, sgd_
 
 
 def _listed(name, params):
-    """The tensors that params gives. Raises TypeError that says what to write instead."""
+    """Return the tensors of params, or raise a TypeError that says what to write instead."""
     if isinstance(params, Module):
-        mend = "give its parameters: model.parameters()"
+        advice = "give its parameters: model.parameters()"
     elif callable(params):
-        mend = "call it, with brackets: model.parameters()"
+        advice = "call it, with brackets: model.parameters()"
     elif isinstance(params, Tensor):
-        mend = "give a list of tensors, [w]"
+        advice = "give a list of tensors, [w]"
     elif isinstance(params, (dict, str)) or not isinstance(params, Iterable):
-        mend = "give model.parameters() or a list of tensors"
+        advice = "give model.parameters() or a list of tensors"
     else:
         tensors = list(params)
         wrong = [p for p in tensors if not isinstance(p, Tensor)]
         if not wrong:
             return tensors
-        params, mend = wrong[0], "it must give tensors, such as model.parameters() does"
+        params, advice = wrong[0], "it must give tensors, such as model.parameters() does"
         if isinstance(params, dict):
-            mend = "there are no groups of parameters: make an optimiser for each"
-    raise TypeError(f"{name}: params is or holds a {type(params).__name__}; {mend}")
+            advice = "there are no groups of parameters: make an optimiser for each"
+    raise TypeError(f"{name}: params is or holds a {type(params).__name__}; {advice}")
 
 
 _COUNT = Tensor(np.array(0))
@@ -42,10 +42,10 @@ def _kind(tensor):
 
 
 class Optimizer:
-    """What SGD and Adam share: the parameters, and a place for state beside each.
+    """An Optimizer holds parameters, and the state of a subclass, such as Adam, for each of them.
 
-    Raises TypeError unless `params` gives tensors, and ValueError unless these are distinct leaves
-    with requires_grad and a floating dtype, one or more, and lr is positive.
+    Raises TypeError unless `params` gives tensors, and ValueError unless there is at least one, all
+    are distinct leaves with requires_grad and a floating dtype, and lr is positive.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float):
@@ -66,11 +66,11 @@ class Optimizer:
     def _zeros(self) -> list[Tensor]:
         return [Tensor(np.zeros(p.shape, p.dtype)) for p in self.params]
 
-    slots: tuple[str, ...] = ()  # attributes with one tensor for each parameter
-    counters: tuple[str, ...] = ()  # those of them that hold one whole number for each
+    slots: tuple[str, ...] = ()  # names of attributes with one tensor for each parameter
+    counters: tuple[str, ...] = ()  # names of those slots whose tensors count steps
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of the state as {"means.0": …}, numbered in the order of the parameters."""
+        """Return copies of the state as {"means.0": …}, numbered in the parameters' order."""
         return {
             f"{slot}.{i}": np.array(tensor)
             for slot in self.slots
@@ -84,13 +84,14 @@ class Optimizer:
             setattr(self, slot, [Tensor(arrays[f"{slot}.{i}"]) for i in range(len(self.params))])
 
     def zero_grad(self) -> None:
+        """Set every parameter's `.grad` to None."""
         for p in self.params:
             p.grad = None
 
     def step(self) -> None:
         """Update every parameter that has a gradient.
 
-        Raises ValueError, and updates none, if a gradient or state does not fit its parameter.
+        Raises ValueError, and updates nothing, if a gradient or state does not fit its parameter.
         """
         self._check_settings()
         active = [(i, p) for i, p in enumerate(self.params) if p.grad is not None]
@@ -101,7 +102,7 @@ class Optimizer:
             self._update(i, p, lr)
 
     def _check_settings(self):
-        """Schedules change settings between steps: what they set is checked again."""
+        """Check the settings before each step, because a schedule may have changed them."""
         real(type(self).__name__, "lr", self.lr, 0)
 
     def _check(self, i, p):
@@ -116,7 +117,7 @@ class Optimizer:
                     f"{type(self).__name__}: {slot} of parameter {i} is {tensors[i].item()}; a "
                     "count of steps is not negative"
                 )
-        if not fits(p.grad, p, written=False):  # p may have changed its dtype since
+        if not fits(p.grad, p, written=False):  # p's dtype may have changed since
             self._refuse("grad", i, p.grad, p)
 
     def _refuse(self, name, i, tensor, wanted):
@@ -149,9 +150,10 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Kingma & Ba 2015, algorithm 1, as PyTorch computes it: see `ops.updates`.
+    """Adam is algorithm 1 of Kingma & Ba 2015, as PyTorch computes it: see `ops.updates`.
 
-    betas: decay of the running means of g and g². eps: added to √v̂.
+    betas: the decay rates of the running means of g and g²
+    eps: a number that is added to √v̂
     """
 
     slots = ("means", "squares", "steps")

@@ -1,12 +1,12 @@
-"""Each thread's generator of random numbers, seeded, with a state that can be saved.
+"""Each thread has a generator of random numbers, with a seed and a state that can be saved.
 
-For users it is `minigrad.random`, as PyTorch's is `torch.random`. No file of the package has the
-name of a module of Python's: a Python that is started in the package's folder would import it.
+Users call this module `minigrad.random`, as PyTorch's is `torch.random`. The file is not random.py,
+because a Python that is started in its folder would import it in place of Python's own module.
 
-A thread has its own, so that a run's numbers are those of its seed whatever runs beside it. One
-that never called `seed` draws from a stream that the main thread's last seed and the number of such
-threads before it decide. SFC64 is NumPy's fastest bit generator, and drawing pixels is part of
-every training step.
+As each thread has its own generator, a run's numbers depend on its seed and not on what runs beside
+it. The stream of a thread that never called `seed` depends on the main thread's last seed and on
+the number of such threads before it. SFC64 is NumPy's fastest bit generator, which matters because
+every training step draws pixels.
 """
 
 import itertools
@@ -19,13 +19,13 @@ import numpy as np
 
 
 class _Root:
-    """What the streams of unseeded threads are derived from."""
+    """The streams of unseeded threads are derived from these."""
 
     seed, threads = 0, itertools.count()
 
 
 class _Stream(threading.local):
-    """The calling thread's generator, made when it is first used there."""
+    """Holds the calling thread's generator, which is made when that thread first uses it."""
 
     def __init__(self):
         source: Any = 0
@@ -46,33 +46,35 @@ def seed(value: int) -> None:
 
 
 def get_state() -> dict[str, np.ndarray]:
-    """The generator's state, in arrays: pass it to `set_state` to continue from this point."""
+    """Return the generator's state, in arrays. Pass it to `set_state` to continue from here."""
     state = _stream.bits.state
-    half = np.array([state["has_uint32"], state["uinteger"]])  # of a 64-bit draw, still unused
+    half = np.array([state["has_uint32"], state["uinteger"]])  # the unused half of a 64-bit draw
     return {"state": state["state"]["state"].copy(), "half": half}
 
 
 def set_state(state) -> None:
-    """Continue from a state that `get_state` gave. Raises ValueError, and changes nothing, if it
-    is another."""
-    words, rest = (np.asarray(state.get(name)) for name in ("state", "half"))
-    if (words.shape, words.dtype, rest.shape) != ((4,), np.uint64, (2,)) or rest.dtype.kind not in (
+    """Continue from a state that `get_state` returned.
+
+    Raises ValueError, and changes nothing, for anything else.
+    """
+    words, pair = (np.asarray(state.get(name)) for name in ("state", "half"))
+    if (words.shape, words.dtype, pair.shape) != ((4,), np.uint64, (2,)) or pair.dtype.kind not in (
         "iu"
     ):
         raise ValueError("random: this is not the generator's state: state is (4,) in uint64 and "
-                         f"half is (2,) whole numbers, not {words!r} and {rest!r}")  # fmt: skip
-    has_half, half = map(int, rest)
+                         f"half is (2,) whole numbers, not {words!r} and {pair!r}")  # fmt: skip
+    has_half, half = map(int, pair)
     if has_half not in (0, 1) or not 0 <= half < 2**32:
-        raise ValueError(f"random: half is {rest}; it must be 0 or 1, and a number of 32 bits")
+        raise ValueError(f"random: half is {pair}; it must be 0 or 1, and a number of 32 bits")
     values = {"state": {"state": words}, "has_uint32": has_half, "uinteger": half}
     _stream.bits.state = _stream.bits.state | values
 
 
 @contextmanager
 def fork(value: int) -> Iterator[None]:
-    """Inside the block draw from another seed; after it, continue as if nothing had been drawn.
+    """Draw from another seed inside the block; after it, restore the state from before the block.
 
-    An evaluation then gives the same numbers whenever it is made, and disturbs no training.
+    So an evaluation gives the same numbers whenever it is made, and does not affect the training.
     """
     before = get_state()
     _stream.bits.state = np.random.SFC64(value).state
@@ -83,23 +85,23 @@ def fork(value: int) -> Iterator[None]:
 
 
 def normal(shape, dtype=np.float32) -> np.ndarray:
-    """Draws from N(0, 1)."""
+    """Draw from N(0, 1)."""
     return _stream.generator.standard_normal(shape, dtype)
 
 
 def uniform(shape, low=0.0, high=1.0, dtype=np.float32) -> np.ndarray:
-    """Draws from the uniform distribution between low and high."""
+    """Draw from the uniform distribution between low and high."""
     draws = _stream.generator.random(shape, dtype)
     return draws * (high - low) + low if (low, high) != (0, 1) else draws
 
 
 def bernoulli(p) -> np.ndarray:
-    """Draws of 0 and 1, of p's shape and dtype, 1 with probability p."""
+    """Draw 1 with probability p, else 0, in p's shape and dtype."""
     p = np.asarray(p)
     p = p if p.dtype.kind == "f" else p.astype(np.float32)
     return (_stream.generator.random(p.shape, p.dtype) < p).astype(p.dtype)
 
 
 def permutation(n: int) -> np.ndarray:
-    """The numbers 0 … n − 1 in random order."""
+    """Return the numbers 0 … n − 1 in random order."""
     return _stream.generator.permutation(n)

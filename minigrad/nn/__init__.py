@@ -1,6 +1,6 @@
-"""Layers, with PyTorch's names, arguments, weights and initial values, printed as PyTorch's.
+"""Layers have PyTorch's names, arguments, weights and initial values, and print as PyTorch's do.
 
-A setting that makes no sense is a TypeError or a ValueError that says what it must be.
+A setting that makes no sense is a TypeError or a ValueError that says what the setting must be.
 """
 
 from minigrad.nn.activations import ELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh

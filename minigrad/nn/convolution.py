@@ -1,4 +1,4 @@
-"""Convolutions of images, and their transposes."""
+"""These layers convolve images, or apply the transpose of a convolution."""
 
 import math
 
@@ -10,7 +10,7 @@ from minigrad.nn.module import Module, Parameter
 
 
 class _Conv(Module):
-    """What the two convolutions share: settings, and weights (first, second, KH, KW)."""
+    """The two convolutions share settings, and weights (first, second, KH, KW)."""
 
     weight: Parameter
     bias: Parameter | None
@@ -42,8 +42,8 @@ class _Conv(Module):
 class Conv2d(_Conv):
     """y = x ⋆ w + b      x (N, in_channels, H, W) -> y (N, out_channels, OH, OW): see ops.conv2d
 
-    kernel_size, stride and padding: a whole number, or a pair for the height and the width.
-    weight (out, in, KH, KW) and bias (out,) start uniform in ±1/√(in · KH · KW), as in PyTorch.
+    kernel_size, stride and padding are a whole number, or a pair for the height and the width.
+    weight (out, in, KH, KW) and bias (out,) start uniform in ±1/√(in · KH · KW), as PyTorch's do.
     dilation and groups can only be 1.
     """
 
@@ -61,7 +61,7 @@ class Conv2d(_Conv):
 class ConvTranspose2d(_Conv):
     """The transpose of Conv2d:  x (N, in_channels, H, W) -> y: see ops.conv_transpose2d
 
-    weight (in, out, KH, KW) and bias (out,) start uniform in ±1/√(out · KH · KW), as in PyTorch.
+    weight (in, out, KH, KW) and bias (out,) start uniform in ±1/√(out · KH · KW), as PyTorch's do.
     groups and dilation can only be 1.
     """
 
@@ -74,7 +74,7 @@ class ConvTranspose2d(_Conv):
         self._start(self.in_channels, self.out_channels, bias)
 
     def forward(self, x) -> Tensor:
-        how = {"stride": self.stride, "padding": self.padding}
+        window = {"stride": self.stride, "padding": self.padding}
         return ops.conv_transpose2d(
-            x, self.weight, self.bias, output_padding=self.output_padding, **how
+            x, self.weight, self.bias, output_padding=self.output_padding, **window
         )

@@ -1,4 +1,4 @@
-"""Linear layers, and the start of weights that they share with convolutions."""
+"""Linear layers initialise their weights as convolutions do, by uniform_parameter."""
 
 import math
 
@@ -9,13 +9,13 @@ from minigrad.nn.module import Module, Parameter
 
 
 def uniform_parameter(shape, fan_in):
-    """Uniform in ±1/√fan_in, PyTorch's start for weights and biases of linear layers."""
+    """Draw a Parameter uniformly from ±1/√fan_in, as PyTorch initialises linear layers."""
     bound = 1 / math.sqrt(fan_in)
     return Parameter(rng.uniform(shape, -bound, bound))
 
 
 def as_tensor(x):
-    """A list, a number or an array as a tensor, for layers that look at x's shape."""
+    """Return a list, a number or an array as a tensor, for layers that look at x's shape."""
     return x if isinstance(x, Tensor) else Tensor(x)
 
 
@@ -25,7 +25,7 @@ class Linear(Module):
     >>> Linear(3, 2)(Tensor([[1.0, 2.0, 3.0]])).shape
     (1, 2)
 
-    weight (out, in) and bias (out,) start uniform in ±1/√in, as in PyTorch.
+    weight (out, in) and bias (out,) start uniform in ±1/√in, as PyTorch's do.
     """
 
     weight: Parameter

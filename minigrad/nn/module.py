@@ -1,4 +1,4 @@
-"""Modules: functions that own their parameters, named as in PyTorch so that weights travel."""
+"""Modules are functions that own parameters, named as in PyTorch so that weights fit there."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,7 @@ from minigrad.core.tensor import Tensor, replace
 
 
 class Parameter(Tensor):
-    """A Tensor that a Module trains. A plain Tensor attribute is a buffer: saved, not trained."""
+    """A Parameter is trained; a plain Tensor attribute is a buffer, which is only saved."""
 
     __slots__ = ()
 
@@ -19,18 +19,18 @@ class Parameter(Tensor):
 
 
 class Module:
-    """A function with parameters. Subclasses assign Parameters and Modules to attributes.
+    """A Module is a function with parameters. Subclasses have Parameters and Modules as attributes.
 
-    A list of modules is not looked into: use Sequential, or an attribute for each. A subclass that
+    Modules inside a list are not found: use Sequential, or an attribute for each. A subclass that
     defines extra_repr is printed with its settings.
 
-    training: True after `train()`, False after `eval()`; for layers that differ between the two.
+    training: True after `train()`, False after `eval()`, for layers that differ between the two
     """
 
     training = True
 
     def __setattr__(self, name, value):
-        """Raises TypeError where a parameter or a buffer would no longer be one."""
+        """Set an attribute; raise TypeError if a parameter or a buffer would no longer be one."""
         kind = type(vars(self).get(name))
         if value is not None and issubclass(kind, Tensor) and not isinstance(value, kind):
             raise TypeError(
@@ -44,21 +44,23 @@ class Module:
         return self.forward(*inputs, **settings)
 
     def forward(self, *inputs, **settings):
+        """Compute the module's result. Subclasses define it, and `module(x)` calls it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def _submodules(self) -> dict[str, "Module"]:
-        """The attributes that are modules, with repetitions: x goes through one as often."""
+        """Return the attributes that are modules; one with two names occurs twice, and runs twice."""
         return {name: module for name, module in vars(self).items() if isinstance(module, Module)}
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """The direct submodules with their attributes' names; each once, as in all that follows."""
+        """Iterate over the direct submodules with their attributes' names, each module once."""
         return _once(self._submodules().items())
 
     def children(self) -> Iterator["Module"]:
+        """Iterate over the direct submodules, each once."""
         return (module for _, module in self.named_children())
 
     def named_modules(self, *, prefix="") -> Iterator[tuple[str, "Module"]]:
-        """This module, as "", and all below it: ("encoder.0", m)."""
+        """Iterate over this module, named "", and all below it, such as ("encoder.0", m)."""
 
         def walk(module, name):
             yield name, module
@@ -68,12 +70,13 @@ class Module:
         return _once(walk(self, prefix))
 
     def modules(self) -> Iterator["Module"]:
+        """Iterate over this module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
     def named_tensors(self, prefix="") -> Iterator[tuple[str, Tensor]]:
-        """Parameters and buffers of this module and all below it, as ("encoder.0.weight", w).
+        """Iterate over all parameters and buffers with their names: ("encoder.0.weight", w).
 
-        One that several modules share comes under each of its names.
+        A tensor that several modules share comes under each of its names.
         """
         for name, tensor in vars(self).items():
             if isinstance(tensor, Tensor) and tensor.is_leaf:
@@ -82,19 +85,23 @@ class Module:
             yield from module.named_tensors(f"{prefix}{name}.")
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Iterate over the parameters here and below with their names, each once."""
         return _once((n, p) for n, p in self.named_tensors() if isinstance(p, Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
+        """Iterate over the parameters of this module and all below it, each once."""
         return (p for _, p in self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Iterate over the buffers here and below with their names, each once."""
         return _once((n, t) for n, t in self.named_tensors() if not isinstance(t, Parameter))
 
     def buffers(self) -> Iterator[Tensor]:
+        """Iterate over the buffers of this module and all below it, each once."""
         return (tensor for _, tensor in self.named_buffers())
 
     def extra_repr(self) -> str:
-        """What stands between the brackets when the module is printed: its settings."""
+        """Return the settings that are printed between the module's brackets."""
         return ""
 
     def __repr__(self):
@@ -106,10 +113,12 @@ class Module:
         return f"{type(self).__name__}({settings})"
 
     def zero_grad(self) -> None:
+        """Set every parameter's `.grad` to None."""
         for p in self.parameters():
             p.grad = None
 
     def train(self, mode=True) -> "Module":
+        """Set `training` to mode in this module and all below it. Returns the module."""
         if not isinstance(mode, bool):
             raise ValueError(
                 f"train: mode is a {type(mode).__name__}; it must be True or False. train() only "
@@ -121,28 +130,29 @@ class Module:
         return self
 
     def eval(self) -> "Module":
+        """Set `training` to False in this module and all below it. Returns the module."""
         return self.train(False)
 
     def double(self) -> "Module":
         """Convert parameters and floating buffers to float64, in place. Gradients are dropped.
 
-        Make the optimiser afterwards: its state has the dtype that the parameters had.
+        Make the optimiser afterwards, because its state keeps the dtype that the parameters had.
         """
         floating = [t for _, t in _once(self.named_tensors()) if t.dtype.kind == "f"]
-        arrays = [tensor.data.astype(np.float64) for tensor in floating]  # if there is room
+        arrays = [tensor.data.astype(np.float64) for tensor in floating]  # all, before any write
         for tensor, array in zip(floating, arrays, strict=True):
             replace(tensor, array)
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and buffers by name."""
+        """Return copies of all parameters and buffers by name."""
         return {name: tensor.data.copy() for name, tensor in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping) -> None:
         """Write the values of a state_dict (arrays, or CPU tensors of PyTorch) into this module.
 
         Raises ValueError, and writes nothing, unless names and shapes are exactly the module's and
-        its dtypes can hold the values.
+        the module's dtypes can hold the values.
         """
         own = dict(self.named_tensors())
         arrays = fitted(own, state, type(self).__name__)
@@ -153,7 +163,7 @@ class Module:
 
 
 def _once(pairs):
-    """Each object under its first name."""
+    """Iterate over the objects, each once under its first name."""
     seen = set()
     for name, thing in pairs:
         if id(thing) not in seen:
@@ -162,10 +172,11 @@ def _once(pairs):
 
 
 class Sequential(Module):
-    """One module after another; named "0", "1", … in a state_dict, or as a dictionary names them.
+    """A Sequential calls one module after another.
 
-    As in PyTorch it has a length, can be iterated, and s[1] is a module, s[1:] a Sequential.
-    Raises TypeError for what is no module, such as a function or a list.
+    It names them "0", "1", …, or as a dictionary of modules does. As in PyTorch it has a length and
+    can be iterated, s[1] is a module, and s[1:] is a Sequential. Raises TypeError for anything that
+    is not a module, such as a function or a list.
     """
 
     def __init__(self, *modules):
@@ -175,14 +186,14 @@ class Sequential(Module):
 
     def _add(self, name, module):
         if isinstance(module, (list, tuple)) or hasattr(module, "__next__"):
-            mend = "write Sequential(*modules), with an asterisk"
+            advice = "write Sequential(*modules), with an asterisk"
         elif isinstance(module, type) and issubclass(module, Module):
-            mend = f"write {module.__name__}(), with brackets"
+            advice = f"write {module.__name__}(), with brackets"
         else:
-            mend = "it must be a Module, such as nn.Tanh() for the function tanh"
+            advice = "it must be a Module, such as nn.Tanh() for the function tanh"
         if not isinstance(module, Module):
             what = getattr(module, "__name__", f"a {type(module).__name__}")
-            raise TypeError(f"Sequential: module {name} is {what}; {mend}")
+            raise TypeError(f"Sequential: module {name} is {what}; {advice}")
         if not name or "." in name or hasattr(type(self), name):
             raise ValueError(f"Sequential: a module can't be named {name!r}; choose another name")
         setattr(self, name, module)

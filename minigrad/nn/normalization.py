@@ -1,4 +1,4 @@
-"""Layers that differ between training and evaluation: BatchNorm and Dropout."""
+"""BatchNorm and Dropout differ between training and evaluation."""
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from minigrad.ops.updates import add_one_
 class _BatchNorm(Module):
     """y = weight (x − μ) / √(σ² + eps) + bias for each channel, with buffers as in PyTorch.
 
-    In training, μ and σ² are those of the batch: the biased variance. Each forward then moves
+    In training, μ is the mean and σ² the biased variance of the batch. Each forward then moves
     running_mean and running_var by `momentum` towards the batch's mean and UNBIASED variance, also
-    under no_grad. In evaluation the running ones take their place.
+    under no_grad. In evaluation running_mean and running_var take the place of μ and σ².
     """
 
-    axes: tuple[int, ...]  # how many an input may have
+    axes: tuple[int, ...]  # how many axes an input may have
     weight: Parameter
     bias: Parameter
     running_mean: Tensor
@@ -68,7 +68,7 @@ class BatchNorm2d(_BatchNorm):
 class Dropout(Module):
     """In training, y = 0 with probability p, else x / (1 − p); in evaluation, y = x.
 
-    Srivastava et al. 2014, scaled so that E[y] = x; with p = 1, which leaves nothing, y = 0.
+    See Srivastava et al. 2014. The division by 1 − p makes E[y] = x; with p = 1, y = 0.
     """
 
     def __init__(self, p=0.5):

@@ -1,4 +1,4 @@
-"""Layers that only give a tensor another shape."""
+"""These layers only move elements into another shape."""
 
 import math
 
@@ -10,7 +10,7 @@ from minigrad.nn.module import Module
 
 
 class Flatten(Module):
-    """Merges the axes after the first: x (N, …) -> (N, D)."""
+    """y = x with all axes but the first merged: x (N, …) -> y (N, D)."""
 
     def extra_repr(self) -> str:
         return "start_dim=1, end_dim=-1"
@@ -21,7 +21,7 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Splits an axis: Unflatten(1, (64, 7, 7)) takes x (N, 3136) to (N, 64, 7, 7)."""
+    """y = x with an axis split: Unflatten(1, (64, 7, 7)) takes x (N, 3136) to y (N, 64, 7, 7)."""
 
     def __init__(self, dim, unflattened_size):
         self.dim = whole("Unflatten", "dim", dim, low=-math.inf)
@@ -30,7 +30,7 @@ class Unflatten(Module):
                 f"Unflatten: unflattened_size = {unflattened_size!r}; it must be a tuple of sizes"
             )
         sizes = (whole("Unflatten", "a size", size, low=-1) for size in unflattened_size)
-        self.unflattened_size = tuple(sizes)  # with -1 for what the others leave
+        self.unflattened_size = tuple(sizes)  # -1 stands for the size that is left
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
@@ -40,8 +40,8 @@ class Unflatten(Module):
         sizes = self.unflattened_size
         if -x.ndim <= self.dim < x.ndim:
             dim = self.dim % x.ndim
-            rest = x.shape[dim] // max(1, -math.prod(sizes))
-            sizes = tuple(rest if size == -1 else size for size in sizes)
+            inferred = x.shape[dim] // max(1, -math.prod(sizes))
+            sizes = tuple(inferred if size == -1 else size for size in sizes)
             if math.prod(sizes) == x.shape[dim]:
                 return x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :])
         raise ValueError(
@@ -51,6 +51,8 @@ class Unflatten(Module):
 
 
 class PixelShuffle(Module):
+    """y = channels as pixels:  x (N, C r², H, W) -> y (N, C, H r, W r), r = upscale_factor."""
+
     def __init__(self, upscale_factor):
         self.upscale_factor = whole("PixelShuffle", "upscale_factor", upscale_factor)
 
