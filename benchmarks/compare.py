@@ -19,7 +19,7 @@ from benchmarks import machine
 from benchmarks.turns import NOISE
 from minigrad import console
 from minigrad.training import whole
-from minigrad.training.report import LABELS, together
+from minigrad.training.report import LABELS, summarise
 from models.subset import SUBSET_PIXELS_ON
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -44,7 +44,7 @@ def compare(ours, theirs):
     """Lines of a Markdown table: each number in both, and the difference, with standard errors."""
     yield "| nats | minigrad | PyTorch | difference |"
     yield "|---|---|---|---|"
-    a, b = (together([s["results"] for s in summaries]) for summaries in (ours, theirs))
+    a, b = (summarise([s["results"] for s in summaries]) for summaries in (ours, theirs))
     for what, row in a.items():
         for name in row if "IWAE" not in what else ("nelbo",):
             x, y = row[name], b[what][name]

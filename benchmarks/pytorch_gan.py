@@ -25,7 +25,7 @@ from minigrad.training import (
     save_curves,
     save_grid,
 )
-from minigrad.training.report import together
+from minigrad.training.report import summarise
 from models import gan
 from models.evaluation import statistics
 from models.pictures import unit_range
@@ -150,7 +150,7 @@ def main(arguments=None):
         if options.resume or options.jobs > 1:
             raise Abort("the PyTorch baseline has no --resume and no --jobs")
         seeds = range(options.seed, options.seed + options.runs)
-        print_table(together([run(options, s)["results"] for s in seeds]), "pixels in [0, 1]")
+        print_table(summarise([run(options, s)["results"] for s in seeds]), "pixels in [0, 1]")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import train_vae
 from minigrad import data
 from minigrad.console import progress, script
 from minigrad.training import Abort, clean_exit, print_table
-from minigrad.training.report import together
+from minigrad.training.report import summarise
 from models.subset import pixels, static_subset
 from models.vae import perceptron
 
@@ -125,7 +125,7 @@ def main():
         if options.resume or options.jobs > 1:
             raise Abort("the PyTorch baseline has no --resume and no --jobs")
         numbers = range(options.run, options.run + options.runs)
-        print_table(together([run(options, number)["results"] for number in numbers]), "nats")
+        print_table(summarise([run(options, number)["results"] for number in numbers]), "nats")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a program says: in any encoding, and to nobody where nobody can hear it.
+"""Messages are printed in any encoding, and dropped where they can't be written.
 
 A message only informs. A terminal that was closed, a full disk behind `2> log`, `| head -1`, or an
-encoding without ± must not end a training: so whatever is printed is printed from here.
+encoding without ± must not end a training, so everything is printed by the functions here.
 """
 
 import argparse
@@ -13,7 +13,7 @@ PLAIN = str.maketrans({"±": "+-", "−": "-", "…": "...", "×": "x", "σ": "s
 
 
 class Forgiving:
-    """A stream, or None, whose write and flush never fail; the rest of it is as it was."""
+    """Wraps a stream, or None, so that write and flush never fail; all else is the stream's."""
 
     def __init__(self, stream):
         self._stream = stream
@@ -22,13 +22,15 @@ class Forgiving:
         return getattr(self._stream, name)
 
     def write(self, text):
+        """Write the text, if the stream takes it. Returns the text's length."""
         try:
             self._stream.write(printable(text, getattr(self._stream, "encoding", None)))
-        except Exception:  # closed, full, a pipe that nobody reads, or None
+        except Exception:  # it is closed, full, a pipe that nobody reads, or None
             pass
         return len(text)
 
     def flush(self):
+        """Flush the stream, if it can be flushed."""
         try:
             self._stream.flush()
         except Exception:
@@ -36,7 +38,7 @@ class Forgiving:
 
 
 def printable(text, encoding) -> str:
-    """The text with what the encoding lacks written in other signs: `+-`, or an escape.
+    """Replace characters that the encoding lacks by others, such as `+-`, or by an escape.
 
     >>> printable("1.00 ± 0.25 in naïve", "ascii")
     '1.00 +- 0.25 in na\\\\xefve'
@@ -66,28 +68,29 @@ def _line(stream, text):
 
 
 def progress(iterable=None, **settings) -> Any:
-    """tqdm's bar on standard error, as wide as the terminal. settings: tqdm's."""
-    from tqdm import tqdm  # only now: whoever imports minigrad need not wait for it
+    """Return a bar of tqdm's on standard error, as wide as the terminal. settings: those of tqdm"""
+    from tqdm import tqdm  # only now, so that importing minigrad is fast
 
     return tqdm(iterable, file=Forgiving(sys.stderr), dynamic_ncols=True, **settings)
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose help and errors can be printed anywhere."""
+    """A Parser is an ArgumentParser whose help and errors can be printed anywhere."""
 
     def _print_message(self, message, file=None):
         Forgiving(file if file is not None else sys.stderr).write(message or "")
 
 
 def script(main) -> NoReturn:
-    """Call main() as the whole of a program, and exit with what it returns or exits with."""
+    """Call main() as a whole program, and exit with the code that it returns or exits with."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next file to be opened would get its number, and its messages
+        except OSError:  # it is closed, and the next file to be opened would get its messages
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # other libraries expect that there is
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # one
+    # Other libraries expect that both streams exist.
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
     try:
         code = main()
     except SystemExit as stop:
@@ -98,7 +101,7 @@ def script(main) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except Exception:  # Python would try again, fail, and turn the exit code into 120
+        except Exception:  # at exit Python would try again, fail, and exit with 120
             _discard(stream)
     sys.exit(code)
 
@@ -108,5 +111,5 @@ def _discard(stream):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-    except (OSError, ValueError, AttributeError):  # there is no file behind it
+    except (OSError, ValueError, AttributeError):  # there is no file behind the stream
         pass

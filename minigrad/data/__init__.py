@@ -1,8 +1,8 @@
-"""MNIST and Fashion-MNIST: found on this machine or fetched, verified, and read as arrays.
+"""MNIST and Fashion-MNIST are found on this machine or fetched, verified, and read as arrays.
 
 Each set is four IDX files, and both sets give them the same four names, so a name proves nothing.
-What proves a file is the SHA-256 of its uncompressed bytes, checked whenever it is read: a set that
-is swapped, cut short or damaged is an error that says so. No other data ever stands in for it.
+A file is proved by the SHA-256 of its uncompressed bytes, which is checked whenever it is read: a
+set that is swapped, cut short or damaged is an error that says so. No other data ever replace it.
 
     python -m minigrad.data mnist fashion-mnist     # fetch ahead, and say where the files lie
 """
@@ -21,25 +21,25 @@ __all__ = ["DataError", "Dataset", "find_or_fetch", "load"]
 
 
 def load(name: str, data_dir: str | Path | None = None) -> Dataset:
-    """The set `name`, "mnist" or "fashion-mnist", fetched if this machine does not have it.
+    """Return the set `name`, "mnist" or "fashion-mnist"; fetch it if it is not on this machine.
 
-    Raises DataError if it cannot be had, or if a folder is named, by `data_dir` or else by
-    $MINIGRAD_DATA, and does not hold it; ValueError for any other name, or an empty `data_dir`.
+    Raises DataError if the set cannot be had, or if the folder that `data_dir`, or else
+    $MINIGRAD_DATA, names does not hold it; ValueError for any other name, or an empty `data_dir`.
     """
     _, contents = _find(name, data_dir, progress=True)
     return Dataset(*(parsed(contents[file], shape) for file, shape in sets.SHAPES.items()))
 
 
 def find_or_fetch(name: str, data_dir: str | Path | None = None, progress: bool = True) -> Path:
-    """The folder that holds the four files of `name`, verified. Raises what `load` raises."""
+    """Return the folder that holds the four verified files of `name`. Raises what `load` raises."""
     return _find(name, data_dir, progress)[0]
 
 
 def _find(name: str, data_dir: str | Path | None, progress: bool) -> tuple[Path, dict[str, bytes]]:
-    """The folder, and each file's uncompressed bytes: verifying has read them already."""
+    """Return the folder, and each file's uncompressed bytes, which verifying has read already."""
     if name not in sets.SHA256:
         raise ValueError(f"no data set is named {name!r}: choose from {', '.join(sets.SHA256)}")
-    if data_dir == "":  # fetching instead is not what somebody means whose variable was not set
+    if data_dir == "":  # probably from a shell variable that is not set
         raise ValueError("data_dir is empty: name a folder, or leave it out")
     named = data_dir or os.environ.get("MINIGRAD_DATA")
     try:

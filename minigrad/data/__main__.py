@@ -1,4 +1,4 @@
-"""The command line: `python -m minigrad.data mnist fashion-mnist`."""
+"""`python -m minigrad.data mnist fashion-mnist` finds or fetches data sets."""
 
 from minigrad import console
 from minigrad.console import say, warn
@@ -6,7 +6,7 @@ from minigrad.data import DataError, find_or_fetch, sets
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line. Returns 0, or 1 if a set cannot be had, or 130 after Ctrl-C."""
+    """Run the command line. Returns 0, or 1 if a set cannot be had, or 130 after Ctrl-C."""
     parser = console.Parser(
         prog="python -m minigrad.data",
         description="Find or fetch data sets, verify them, and print where they lie.",

@@ -1,4 +1,4 @@
-"""Files of a data set on this machine: how they are read, and what proves that they are right."""
+"""These functions read a data set's files on this machine, and prove that they are right."""
 
 import gzip
 import hashlib
@@ -17,13 +17,14 @@ class DataError(Exception):
 
 
 def parsed(content: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the array of this shape that an IDX file holds."""
     # An IDX header is a magic number and the length of each axis, 4 bytes each. The checksum has
-    # proved them, so they are skipped. An array over bytes is read-only.
+    # proved both, so they are skipped. An array over bytes is read-only.
     return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
 def examine(name: str, folder: Path) -> tuple[dict[str, bytes], list[str]]:
-    """The contents of the files in `folder` that are right, and what is wrong with the others."""
+    """Return the contents of the right files in `folder`, and what is wrong with the others."""
     contents, problems = {}, []
     for file in sets.SHAPES:
         try:
@@ -36,7 +37,7 @@ def examine(name: str, folder: Path) -> tuple[dict[str, bytes], list[str]]:
 
 
 def read(folder: Path, file: str) -> bytes:
-    """The bytes of `file`, or of `file`.gz, in `folder`, as they are."""
+    """Return the bytes of `file`, or of `file`.gz, in `folder`, as they are."""
     for path in (folder / file, folder / f"{file}.gz"):
         try:
             return path.read_bytes()
@@ -46,7 +47,7 @@ def read(folder: Path, file: str) -> bytes:
 
 
 def verified(name: str, file: str, raw: bytes) -> bytes:
-    """`raw` without gzip, proved to be `file` of the set `name`. Raises DataError."""
+    """Return `raw` without gzip if it is `file` of the set `name`; else raise DataError."""
     try:
         content = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
     except (EOFError, OSError, zlib.error) as error:

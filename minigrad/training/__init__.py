@@ -1,4 +1,4 @@
-"""What a training needs besides its step: batches, a folder, checkpoints, pictures, options."""
+"""A training needs more than its step: batches, a folder, checkpoints, pictures, options."""
 
 # isort: off
 from minigrad.training.batches import Batches

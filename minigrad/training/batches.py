@@ -1,4 +1,4 @@
-"""Shuffled mini-batches, epoch after epoch."""
+"""Mini-batches are shuffled afresh in every epoch."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,11 @@ from minigrad import rng
 
 
 class Batches:
-    """An endless iterator over the row numbers of mini-batches; each epoch is shuffled afresh.
+    """Batches iterates without end over the row numbers of mini-batches, shuffled in each epoch.
 
-    count: rows in the data set. drop_last: leave out an epoch's last batch if it is not full.
+    count: the number of rows in the data set
+    drop_last: whether to leave out an epoch's last batch if it is not full
+
     Raises ValueError unless 1 ≤ batch_size ≤ count.
     """
 
@@ -18,12 +20,12 @@ class Batches:
         if not 1 <= batch_size <= count:
             raise ValueError(f"batch size {batch_size}: it must be from 1 to {count}, all the data")
         self.batch_size, self.count = batch_size, count
-        self.used = count - count % batch_size if drop_last else count  # in each epoch
-        self.order = np.arange(0)  # of the epoch that is under way
-        self.position = 0  # of the next batch in it
+        self.used = count - count % batch_size if drop_last else count  # rows in each epoch
+        self.order = np.arange(0)  # the shuffled rows of the current epoch
+        self.position = 0  # the next batch's first place in the order
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The place in the epoch, in arrays."""
+        """Return the place in the epoch, in arrays."""
         return {"order": self.order.copy(), "position": np.array(self.position)}
 
     def load_state_dict(self, state) -> None:
@@ -36,7 +38,7 @@ class Batches:
             )
         if len(np.unique(order[(order >= 0) & (order < self.count)])) < len(order):
             raise ValueError(f"Batches: order must have each row from 0 to {self.count - 1} once")
-        last = len(order) + self.batch_size - 1  # after a batch that was not full
+        last = len(order) + self.batch_size - 1  # the position after a batch that was not full
         if position.shape or position.dtype.kind not in "iu" or not 0 <= position <= last:
             raise ValueError(f"Batches: position {position} is not a whole number from 0 to {last}")
         self.order, self.position = order, int(position)

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: named arrays, with a checksum over every byte.
+"""A checkpoint is a file of named arrays with a checksum over every byte, and is whole or absent.
 
 The format is safetensors, which PyTorch reads as well and which cannot carry code.
 """
@@ -15,22 +15,22 @@ from pathlib import Path
 
 import numpy as np
 
-# The checksum as it stands in the file, where metadata is a string of JSON within JSON, and what
-# stands in its place while it is computed.
+# CHECKSUM is how the checksum looks in the file, where the metadata are JSON within a JSON string.
+# BLANK takes its place while it is computed.
 CHECKSUM = rb'\\"sha256\\": \\"([0-9a-f]{64})\\"'
 BLANK = b"0" * 64
 DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
 
 
 class CheckpointError(Exception):
-    """A file is missing, damaged, or not what it is taken for. Says which file, and why."""
+    """A file is missing, damaged, or no such checkpoint. The message says which file, and why."""
 
 
 def save(path, arrays: Mapping[str, np.ndarray], **metadata) -> None:
-    """Write named arrays, and what JSON can hold besides, in place of what was at path.
+    """Write named arrays, and metadata that JSON can hold, into a file that replaces that at path.
 
-    Raises ValueError for what `load` could not give back as it was. If it fails, so or for instance
-    on a full disk (OSError), what was at path is still there, whole.
+    Raises ValueError for anything that `load` could not return unchanged. After this or any other
+    error, such as a full disk (OSError), the old file at path is still there, whole.
     """
     contiguous = {name: _storable(name, array) for name, array in arrays.items()}
     if "sha256" in metadata:
@@ -53,7 +53,7 @@ def save(path, arrays: Mapping[str, np.ndarray], **metadata) -> None:
 
 
 def _storable(name, array):
-    """The array in row-major order and in this machine's byte order, if its file can be read."""
+    """Return the array in row-major order and native byte order, if `load` could read it."""
     if not isinstance(name, str) or name == "__metadata__":
         raise ValueError(f"save: {name!r} cannot name an array: give text, but not __metadata__")
     try:
@@ -67,15 +67,15 @@ def _storable(name, array):
 
 
 def _checksum_place(content):
-    """Where the checksum stands: the first that looks like one, as metadata come before names."""
+    """Find the checksum. It is the first match, because the metadata come before the names."""
     found = re.search(CHECKSUM, content)
     return found.span(1) if found else None
 
 
 def load(path) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays and the metadata that `save` wrote.
+    """Return the arrays and the metadata that `save` wrote.
 
-    Raises CheckpointError if the file is missing, not one of `save`'s, or differs in any byte.
+    Raises CheckpointError if the file is missing, is not one of `save`'s, or differs in any byte.
     """
     try:
         content = Path(path).read_bytes()
@@ -96,7 +96,7 @@ def load(path) -> tuple[dict[str, np.ndarray], dict]:
 
 
 def _safetensors():
-    """Imported for the first file: a training that saves nothing need not have it."""
+    """Import safetensors only for the first file: a training that saves nothing can do without."""
     import safetensors.numpy
 
     return safetensors.numpy
@@ -108,10 +108,10 @@ def _checksum(content):
 
 @contextmanager
 def replacing(path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; at the end of the block it takes path's place.
+    """Give a temporary path beside `path`, and rename that file to `path` after the block.
 
-    If the block fails, or the machine stops in it, what was at path is still there, whole. A
-    symbolic link stays: the file that it leads to is replaced.
+    If the block fails, or the machine stops in it, the old file at path is still there, whole. If
+    path is a symbolic link, the link stays, and the file that it leads to is replaced.
     """
     link, path = path, Path(os.path.realpath(path))
     if path.is_symlink():
@@ -123,7 +123,7 @@ def replacing(path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp's files are the owner's alone
+        temporary.chmod(0o644)  # mkstemp lets only the owner read its files
         os.replace(temporary, path)
         _sync_folder(path.parent)
     finally:
@@ -131,7 +131,7 @@ def replacing(path) -> Iterator[Path]:
 
 
 def _sync_folder(folder):
-    """So that the new name, too, survives a power cut. Windows has no such call, and no need."""
+    """Make the new name survive a power cut, too. Windows has no such call, and needs none."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""A run's folder: which files in it are a run's, its lock, and how an earlier run is set aside."""
+"""A run knows its files in a folder, holds the folder's lock, and sets an earlier run aside."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: no locks, so two processes in one folder go unnoticed there
+except ImportError:  # Windows has no fcntl, so two processes in one folder go unnoticed there
     fcntl = None  # type: ignore[assignment]
 
 WEIGHTS = re.compile(r"[a-z]\w*-\d{5,}\.safetensors")  # such as model-20000.safetensors
-OURS = re.compile(  # what every run leaves, beside the lock
+RUN_FILES = re.compile(  # names of files that every run leaves, besides the lock
     rf"{WEIGHTS.pattern}|checkpoint\.safetensors|metrics\.jsonl|summary\.json|curves\.png"
 )
-TORN = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.\w+")  # one of these while it is being written
+UNFINISHED = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.\w+")  # a file's name while it is written
 
 
 class Abort(Exception):
@@ -25,9 +25,9 @@ class Abort(Exception):
 
 
 class Lock:
-    """Held until release(), or until the process ends, in any way.
+    """A Lock on a folder is held until release(), or until the process ends in any way.
 
-    Raises Abort if another run holds it, in this process or in another.
+    Raises Abort if another run holds the lock, in this process or in another.
     """
 
     def __init__(self, folder):
@@ -36,7 +36,7 @@ class Lock:
         file = self._open()
         while not os.path.exists(self.path) or not os.path.samestat(
             os.fstat(file), os.stat(self.path)
-        ):  # whoever held it has removed it, and a third may hold its successor
+        ):  # its holder has removed this file, and another run may hold a new one
             _unlock(file)
             file = self._open()
         self.release = weakref.finalize(self, _unlock, file)
@@ -57,7 +57,7 @@ class Lock:
         return file
 
     def undo(self):
-        """Release it, and leave no file behind that was not there before."""
+        """Release the lock, and remove its file unless that was there before."""
         if self.made:
             with suppress(OSError):
                 self.path.unlink()
@@ -66,22 +66,23 @@ class Lock:
 
 def _unlock(file):
     if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_UN)  # by itself closing leaves it to forked copies
+        fcntl.flock(file, fcntl.LOCK_UN)  # close alone would leave the lock to forked copies
     os.close(file)
 
 
-def is_a_runs(name, files):
-    """Whether a run writes a file of this name: any run, or one of `files`, which are patterns."""
-    return bool(OURS.fullmatch(name)) or any(fnmatchcase(name, pattern) for pattern in files)
+def is_run_file(name, files):
+    """Return whether every run writes a file of this name, or it fits a pattern in `files`."""
+    return bool(RUN_FILES.fullmatch(name)) or any(fnmatchcase(name, pattern) for pattern in files)
 
 
 def earlier_run(folder, files=()):
-    """The names of an earlier run's files in the folder; none if such names are free there.
+    """Return the names of an earlier run's files in the folder; none if no file has such a name.
 
-    files: patterns of names that a run writes besides those of every run. A run is known by its
-    weights beside its summary or metrics, or by metrics beside its lock; and several runs by their
-    common summary. Raises Abort if files with such names, but no run's, stand in the way, or if
-    there can't be a folder.
+    files: patterns for the names of files that a run writes besides those of every run
+
+    A run is recognised by weights beside a summary or metrics, or by metrics beside a lock, and
+    several runs by their common summary. Raises Abort if there are files with such names but no
+    run, or if the folder can't be made.
     """
     if folder.is_symlink() and not folder.exists():
         raise Abort(
@@ -92,7 +93,7 @@ def earlier_run(folder, files=()):
         return []
     if not folder.is_dir():
         raise Abort(f"{folder} is a file, not a folder; choose another --out")
-    names = sorted(name for name in os.listdir(folder) if is_a_runs(name, files))
+    names = sorted(name for name in os.listdir(folder) if is_run_file(name, files))
     metrics = "metrics.jsonl" in names and _are_metrics(folder / "metrics.jsonl")
     known = (
         (metrics or "summary.json" in names) and any(WEIGHTS.fullmatch(name) for name in names)
@@ -108,7 +109,7 @@ def earlier_run(folder, files=()):
 
 
 def _are_metrics(path):
-    """Whether a run of ours wrote them: its first line says so, if it has come to one."""
+    """Return whether a run wrote this file: its first line, if there is one, shows that."""
     try:
         with open(path, encoding="utf-8") as file:
             first = file.readline()
@@ -118,6 +119,7 @@ def _are_metrics(path):
 
 
 def is_summary_of_several(path):
+    """Return whether the file at path is the summary of several runs."""
     try:
         return json.loads(path.read_text(encoding="utf-8")).keys() == {"runs", "together"}
     except (OSError, ValueError, AttributeError):
@@ -125,29 +127,29 @@ def is_summary_of_several(path):
 
 
 def set_aside(folder, names):
-    """Move these files into a new folder beside this one, or beside what it links to: its path.
+    """Move these files into a new folder beside this one, or beside the folder that it links to.
 
-    All are moved or none. Whatever else is in the folder stays, and so does the lock.
+    Returns the new folder's path. All of them are moved or none; other files and the lock stay.
     """
     target = folder.resolve()
-    aside = _free(target, Path.mkdir)
+    archive = _free(target, Path.mkdir)
     moved = []
     try:
-        (aside / ".lock").touch()  # by which it is known as a run
+        (archive / ".lock").touch()  # marks the new folder as a run's
         for name in names:
-            os.rename(target / name, aside / name)
+            os.rename(target / name, archive / name)
             moved.append(name)
     except BaseException:
         for name in moved:
-            os.rename(aside / name, target / name)
-        (aside / ".lock").unlink(missing_ok=True)
-        aside.rmdir()
+            os.rename(archive / name, target / name)
+        (archive / ".lock").unlink(missing_ok=True)
+        archive.rmdir()
         raise
-    return aside
+    return archive
 
 
 def _free(path, make):
-    """The first of path.1, path.2, … that make(path) finds free."""
+    """Make the first of path.1, path.2, … that does not exist, and return it."""
     number = 1
     while True:
         try:
@@ -159,17 +161,21 @@ def _free(path, make):
 
 
 def make_room(path, replace, files=()):
-    """For the summary of several runs. An earlier one is set aside, unless it shall be replaced;
-    so is a run that has its summary there. Returns where to, if anything was. Raises Abort."""
+    """Make room for the summary of several runs.
+
+    An earlier summary of several runs is set aside, unless `replace` is true, and so is a single
+    run that has its summary there. Returns the new path of what was set aside, or None. Raises
+    Abort if there is anything else.
+    """
     if not os.path.lexists(path):
         return None
     if is_summary_of_several(path):
         if replace:
             return None
-        aside = _free(path, lambda copy: copy.touch(exist_ok=False))
-        os.replace(path, aside)
-        return aside
-    if replace or not OURS.fullmatch(path.name):
+        archive = _free(path, lambda copy: copy.touch(exist_ok=False))
+        os.replace(path, archive)
+        return archive
+    if replace or not RUN_FILES.fullmatch(path.name):
         raise Abort(f"{path} is not a summary of several runs; move it, or choose another --out")
     names, lock = earlier_run(path.parent, files), Lock(path.parent)
     try:
@@ -178,9 +184,9 @@ def make_room(path, replace, files=()):
         lock.release()
 
 
-def remove_torn(folder, files=()):
-    """Remove what a kill left of files that were being written; their names are inside its own."""
+def remove_unfinished(folder, files=()):
+    """Remove unfinished files that a killed run left: their names contain a run file's name."""
     for name in os.listdir(folder):
-        torn = TORN.fullmatch(name)
-        if torn and is_a_runs(torn[1], files):
+        unfinished = UNFINISHED.fullmatch(name)
+        if unfinished and is_run_file(unfinished[1], files):
             (folder / name).unlink()

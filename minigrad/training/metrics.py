@@ -1,4 +1,4 @@
-"""metrics.jsonl: a line for every so many iterations, with the means of what they logged."""
+"""Each line of metrics.jsonl has the means of what a number of iterations logged."""
 
 import json
 import math
@@ -13,10 +13,10 @@ from minigrad.training.folder import Abort
 
 
 class Metrics:
-    """The lines of a run, in memory and in its file, and what was logged since the last one.
+    """Metrics has a run's lines, in memory and in its file, and what was logged since the last one.
 
-    Lines after `iteration`, where the run goes on, and a torn last one, are made again. Raises
-    Abort if another line is damaged.
+    The run goes on after `iteration`. It makes later lines, and a last line that is incomplete,
+    again. Raises Abort if another line is damaged.
     """
 
     def __init__(self, path, iteration):
@@ -27,7 +27,7 @@ class Metrics:
 
     @property
     def seconds(self) -> float:
-        """Since the run began, rounded to a millisecond; pauses before a resume do not count."""
+        """m.seconds is the time that the run has taken, to a millisecond, without pauses."""
         return round(time.monotonic() - self.began, 3)
 
     def log(self, iteration, values):
@@ -44,7 +44,7 @@ class Metrics:
             self.recent.setdefault(name, []).append(number)
 
     def record(self, iteration) -> dict[str, float]:
-        """Write a line of the means since the last one. Returns these."""
+        """Write a line with the means since the last line. Returns these means."""
         means = {name: float(np.mean(numbers)) for name, numbers in self.recent.items()}
         self.recent.clear()
         line = {"iteration": int(iteration), **means, "seconds": self.seconds}
@@ -53,7 +53,7 @@ class Metrics:
         return means
 
     def __enter__(self):
-        """The file holds the lines that count, and can be appended to."""
+        """Rewrite the file with the lines that are kept, and open it for new ones."""
         with replacing(self.path) as temporary:
             lines = "".join(json.dumps(line) + "\n" for line in self.lines)
             temporary.write_text(lines, encoding="utf-8")
@@ -65,7 +65,7 @@ class Metrics:
         self._file = None
 
     def sync(self):
-        """Have the lines on the disk."""
+        """Wait until the lines are on the disk."""
         if self._file is not None:
             os.fsync(self._file.fileno())
 

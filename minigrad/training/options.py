@@ -1,4 +1,4 @@
-"""The command line of a training script, and how it ends."""
+"""A training script reads its command line, and ends, in these ways."""
 
 import argparse
 import math
@@ -18,14 +18,15 @@ from minigrad.training.signals import Interrupted
 
 
 class Parser(console.Parser):
-    """Takes --iter_max and --iter-max alike."""
+    """This parser accepts --iter_max and --iter-max alike."""
 
     def add_option(self, name, **settings):
+        """Add the option --name, spelled with _ or with -. settings: those of add_argument"""
         spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
         self.add_argument(*spellings, dest=name, **settings)
 
     def add_run_options(self):
-        """The options that are the same in each script."""
+        """Add the options that all scripts share."""
         add = self.add_option
         add("runs", type=whole(1), default=1, help="how many runs (%(default)s)")
         add("jobs", type=whole(1), default=1, help="runs side by side (%(default)s)")
@@ -36,7 +37,7 @@ class Parser(console.Parser):
 
 
 def whole(low) -> Callable[[str], int]:
-    """For argparse: a whole number, low or more."""
+    """Return a function that parses whole numbers from `low` on, for argparse."""
 
     def parse(text):
         try:
@@ -51,7 +52,7 @@ def whole(low) -> Callable[[str], int]:
 
 
 def positive(text) -> float:
-    """For argparse: a positive number, at most 1e30."""
+    """Parse a positive number of at most 1e30, for argparse."""
     try:
         value = float(text)
     except ValueError:
@@ -62,7 +63,7 @@ def positive(text) -> float:
 
 
 def folder_path(text) -> Path:
-    """For argparse: a folder's path, with ~ for the user's home."""
+    """Parse a folder's path, with ~ for the user's home, for argparse."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not the name of a folder")
     try:
@@ -72,14 +73,16 @@ def folder_path(text) -> Path:
 
 
 def resumes(options, folder) -> bool:
-    """Whether the run in that folder goes on: of several runs, --resume starts those that were not
-    reached before."""
+    """Return whether the run in that folder goes on from a checkpoint.
+
+    With several runs, --resume starts those that have no checkpoint yet.
+    """
     return options.resume and (options.runs == 1 or checkpoint_path(folder).exists())
 
 
 @contextmanager
 def clean_exit() -> Iterator[None]:
-    """Turns what a user can cause into one message and an exit code, without a traceback."""
+    """Turn errors that a user can cause into a message and an exit code, without a traceback."""
     try:
         yield
     except (Abort, CheckpointError, DataError) as error:

@@ -1,4 +1,4 @@
-"""What is shown of runs: pictures, curves, and tables over several runs."""
+"""Runs are shown as pictures, as curves, and as tables over several runs."""
 
 import functools
 import math
@@ -24,9 +24,9 @@ F = TypeVar("F", bound=Callable)
 
 
 def picture(draw: F) -> F:
-    """Of a function that draws to a path: if that fails, a line on standard error says so.
+    """Decorate a function that draws to a path: if it fails, a line on standard error says so.
 
-    Nobody wants to lose a training because its picture can't be drawn.
+    No training should be lost because its picture can't be drawn.
     """
 
     @functools.wraps(draw)
@@ -42,8 +42,8 @@ def picture(draw: F) -> F:
 
 @picture
 def save_grid(path, images, columns) -> None:
-    """A PNG of images (N, H, W) with values from 0 to 1, row by row, 2 pixels apart, in 8 bits."""
-    from PIL import Image  # only now: what is drawn with is imported when something is drawn
+    """Save images (N, H, W), from 0 to 1, as a PNG of 8 bits, row by row, 2 pixels apart."""
+    from PIL import Image  # imported only when something is drawn
 
     pixels = np.round(255 * grid(images, columns)).astype(np.uint8)
     with replacing(path) as temporary:
@@ -51,7 +51,7 @@ def save_grid(path, images, columns) -> None:
 
 
 def grid(images, columns, padding=2) -> np.ndarray:
-    """One image (rows, columns) of many (N, H, W), with black padding around each."""
+    """Join images (N, H, W) into one image (rows, columns), with black padding around each."""
     n, height, width = images.shape
     rows = -(-n // columns)
     cells = np.zeros((rows * columns, height + padding, width + padding), images.dtype)
@@ -63,7 +63,7 @@ def grid(images, columns, padding=2) -> np.ndarray:
 
 @picture
 def save_animation(path, pictures, milliseconds=200) -> None:
-    """A GIF that shows the pictures, files, one after another, again and again."""
+    """Save a GIF that shows the files `pictures` one after another, again and again."""
     from PIL import Image
 
     with ExitStack() as opened:
@@ -77,7 +77,7 @@ def save_animation(path, pictures, milliseconds=200) -> None:
 
 @picture
 def save_curves(path, metrics, curves, ylabel="nats") -> None:
-    """A PNG of {label: key}: the values under each key of the metrics against the iteration."""
+    """Save a PNG with a curve for each {label: key}: metrics[key] against the iteration."""
     with figure(path, (7, 4)) as axes:
         for label, key in curves.items():
             points = [(line["iteration"], line[key]) for line in metrics if key in line]
@@ -89,7 +89,7 @@ def save_curves(path, metrics, curves, ylabel="nats") -> None:
 
 @picture
 def save_scatter(path, points, labels) -> None:
-    """A PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
+    """Save a PNG of points (N, 2), coloured by their labels (N,) from 0 to 9."""
     with figure(path, (6, 5)) as axes:
         x, y = points.T
         drawn = axes.scatter(x, y, c=labels, cmap="tab10", s=2, vmin=-0.5, vmax=9.5)
@@ -97,32 +97,35 @@ def save_scatter(path, points, labels) -> None:
         axes.set(xlabel="z₁", ylabel="z₂", aspect="equal")
 
 
-_drawing = threading.RLock()  # matplotlib's settings are the whole process's
+_drawing = threading.RLock()  # all threads share matplotlib's settings
 
 
 @contextmanager
 def figure(path, size) -> Iterator[Any]:
-    """Gives axes to draw on, and saves them at the end of the block.
+    """Give axes to draw on, and save the figure at the end of the block.
 
-    Whatever a notebook, a matplotlibrc or MPLBACKEND ask for, it looks the same; and their settings
-    are again as they were afterwards.
+    The figure looks the same whatever a notebook, a matplotlibrc or MPLBACKEND asks for, and
+    afterwards their settings are as they were before.
     """
     with _drawing:
         matplotlib, canvas_of, figure_of = _matplotlib()
         defaults = dict(matplotlib.rcParamsDefault)
-        del defaults["backend"]  # the one setting that a context does not put back
+        del defaults["backend"]  # the one setting that rc_context does not restore
         with matplotlib.rc_context(defaults):
             figure = figure_of(figsize=size, layout="constrained")
-            canvas = canvas_of(figure)  # draws to files; no screen is needed
+            canvas = canvas_of(figure)  # draws to files, without a screen
             yield figure.subplots()
             with replacing(path) as temporary:
                 canvas.print_figure(temporary, dpi=150, format="png")
 
 
 def _matplotlib():
-    """The module and what it draws with, imported under the user's settings, which the rest of a
-    notebook may want, or, where they can't be read, without them. The environment stays."""
-    names = ("MATPLOTLIBRC", "MPLBACKEND", "MPLCONFIGDIR")  # the last one is set by matplotlib
+    """Import matplotlib, and return the module and the classes that draw.
+
+    It is imported with the user's settings, which the rest of a notebook may want, or without them
+    if they can't be read. The environment is the same afterwards.
+    """
+    names = ("MATPLOTLIBRC", "MPLBACKEND", "MPLCONFIGDIR")  # matplotlib sets the last one
     before, loaded = {name: os.environ.get(name) for name in names}, set(sys.modules)
     try:
         try:
@@ -130,7 +133,7 @@ def _matplotlib():
         except ModuleNotFoundError:
             raise
         except Exception:
-            for name in set(sys.modules) - loaded:  # half of it, which can't be imported again
+            for name in set(sys.modules) - loaded:  # a half-imported module can't be imported again
                 if name.partition(".")[0] == "matplotlib":
                     del sys.modules[name]
             os.environ |= {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
@@ -149,10 +152,10 @@ def _import_matplotlib():
     return matplotlib, FigureCanvasAgg, Figure
 
 
-def together(results) -> dict[str, dict[str, dict]]:
-    """Of several runs' {what: {name: value}}: {what: {name: {"mean": …, "standard_error": …}}}.
+def summarise(results) -> dict[str, dict[str, dict]]:
+    """Turn runs' {what: {name: value}} into {what: {name: {"mean": …, "standard_error": …}}}.
 
-    The standard error of the mean is s / √n with s from n − 1; None for a single run.
+    The standard error of the mean is s / √n, where s² divides by n − 1; for one run it is None.
     """
 
     def summary(values):
@@ -166,11 +169,11 @@ def together(results) -> dict[str, dict[str, dict]]:
     }
 
 
-LABELS = {"nelbo": "NELBO", "kl": "KL"}  # others stand as they are
+LABELS = {"nelbo": "NELBO", "kl": "KL"}  # other names are printed as they are
 
 
 def print_table(table, unit) -> None:
-    """What `together` gives, a line for each thing that was measured. unit: of the numbers."""
+    """Print what `summarise` returns, a line for each thing measured. unit: the numbers' unit"""
 
     def cell(value):
         error = value["standard_error"]
@@ -183,7 +186,7 @@ def print_table(table, unit) -> None:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has had in use so far, in megabytes; None on Windows."""
+    """Return the peak memory of this process so far, in megabytes; None on Windows."""
     if resource is None:
         return None
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

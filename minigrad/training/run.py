@@ -1,4 +1,4 @@
-"""A training run: its folder, and a loop that can stop anywhere and go on to the same bits."""
+"""A training run has a folder, and a loop that can stop anywhere and go on to the same bits."""
 
 import json
 import weakref
@@ -12,43 +12,44 @@ from minigrad.checks import whole
 from minigrad.console import progress as progress_bar
 from minigrad.console import say
 from minigrad.training.checkpoint import load, replacing, save
-from minigrad.training.folder import Abort, Lock, earlier_run, remove_torn, set_aside
+from minigrad.training.folder import Abort, Lock, earlier_run, remove_unfinished, set_aside
 from minigrad.training.metrics import Metrics
 from minigrad.training.signals import Interrupted, handling, stop_signals
 
 
 class Run:
-    """A folder with metrics.jsonl, a checkpoint and a lock, and the loop that fills them.
+    """A Run has a folder with metrics.jsonl, a checkpoint and a lock, and the loop that fills them.
 
         with Run("runs/mine", model=model, adam=adam, batches=batches) as run:
             for iteration in run.steps(5000):
                 ...
                 iteration.log(loss=loss)
 
-    settings: what a checkpoint must have been made with, for a run to go on from it.
-    resume: go on from the checkpoint in the folder, with the bits of a run that never stopped.
-        Otherwise an earlier run that stands there is set aside, and nothing of it is lost.
-    files: names, as patterns, of what the training writes there besides, such as "samples*.png":
-        they are set aside with the rest. `curves.png`, `summary.json` and weights are known.
-    parts: whatever a step changes, by name; each has state_dict and load_state_dict. The random
-        generator is always one of them.
+    settings: values that must equal those in the checkpoint if the run resumes
+    resume: whether to go on from the checkpoint in the folder, to the same bits as a run that never
+        stopped; otherwise an earlier run in the folder is set aside, and nothing of it is lost
+    files: patterns for the names of other files that the training writes there and that are set
+        aside with the run, such as "samples*.png"; `curves.png`, `summary.json` and weights are
+        known
+    parts: everything that a step changes, by name, each with state_dict and load_state_dict; the
+        random generator is always included
 
     Raises TypeError or ValueError for settings that JSON can't hold and for parts without a state.
     Raises Abort, and changes nothing, if there is no checkpoint to go on from or it does not fit,
-    if files that are no run's would be overwritten, or if another run is at work in the folder.
+    if files that are not a run's would be overwritten, or if another run uses the folder.
     """
 
     def __init__(self, folder, settings=None, *, resume=False, files=(), **parts):
         self.folder, self.settings, self.parts = Path(folder), settings or {}, parts
         _check(self.settings, parts)
         self.checkpoint = checkpoint_path(self.folder)
-        self.iteration = 0  # the last one that was done
-        self.signal = 0  # the first one that asked the run to end
-        self._loop = lambda: None  # the loop under way, weakly held: `break` ends it at once
+        self.iteration = 0  # the number of the last iteration that was done
+        self.signal = 0  # the first signal that asked the run to end, or 0
+        self._loop = lambda: None  # gives the loop under way, held weakly, so that `break` ends it
         if resume and not self.checkpoint.exists():
             raise Abort(f"--resume: there is no {self.checkpoint}; start without --resume")
         if not resume:
-            earlier_run(self.folder, files)  # before anything is made there that would have to go
+            earlier_run(self.folder, files)  # raises Abort before anything is made
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.folder)
         try:
@@ -56,16 +57,16 @@ class Run:
                 self._go_on()
             else:
                 self._start_afresh(files)
-            remove_torn(self.folder, files)
+            remove_unfinished(self.folder, files)
         except BaseException:
             self._lock.undo()
             raise
 
     def _start_afresh(self, files):
-        """Now that nobody else can change the folder."""
+        """Set an earlier run aside, now that the lock keeps others from changing the folder."""
         if names := earlier_run(self.folder, files):
-            aside = set_aside(self.folder, names)
-            say(f"the earlier run in {self.folder} is now in {aside}")
+            archive = set_aside(self.folder, names)
+            say(f"the earlier run in {self.folder} is now in {archive}")
         self._metrics = Metrics(self.folder / "metrics.jsonl", 0)
 
     def _go_on(self):
@@ -84,13 +85,15 @@ class Run:
     # ---- the loop
 
     def steps(self, until, record=100, save=1000, progress=True) -> Iterator["Iteration"]:
-        """The iterations up to number `until`, from 1 or from where the checkpoint was made.
+        """Iterate up to number `until`, from 1 or from the iteration after the checkpoint.
 
-        record, save: what they log goes into metrics.jsonl, as means, every so many iterations,
-        and a checkpoint is made every so many; both also at the last. progress: show a bar.
+        record: how many iterations share a line of means in metrics.jsonl
+        save: how many iterations there are from one checkpoint to the next
+        progress: whether to show a bar
 
-        Ctrl-C, SIGTERM and a closed terminal end the loop after the iteration in which they come:
-        it is saved, and Interrupted is raised. Raises Abort if `until` has been passed already.
+        The last iteration always ends with a line and a checkpoint. Ctrl-C, SIGTERM and a closed
+        terminal end the loop after the current iteration: the run is saved, and Interrupted is
+        raised. Raises Abort if the run is past `until` already.
         """
         for name, value in (("until", until), ("record", record), ("save", save)):
             whole("Run.steps", name, value)
@@ -123,7 +126,7 @@ class Run:
 
     @property
     def metrics(self) -> list[dict]:
-        """The lines of metrics.jsonl so far."""
+        """run.metrics is the list of the lines of metrics.jsonl so far."""
         return self._metrics.lines
 
     # ---- what is saved
@@ -134,7 +137,7 @@ class Run:
         save(self.checkpoint, self._state(), iteration=self.iteration, **self.settings)
 
     def save_summary(self, **values) -> dict:
-        """Write summary.json: settings, iterations, seconds of training, and these. Returns it."""
+        """Write summary.json: settings, iterations, seconds, and these values. Returns them all."""
         seconds = self.metrics[-1]["seconds"] if self.metrics else 0.0
         about = {"iterations": self.iteration, "seconds": seconds}
         summary = self.settings | about | values
@@ -150,11 +153,11 @@ class Run:
         return {f"{part}.{k}": v for part, state in states.items() for k, v in state.items()}
 
     def _restore(self, arrays):
-        """All of the parts, or none: a checkpoint may be of another architecture."""
+        """Restore all of the parts or none: the checkpoint may be of another architecture."""
         states: dict[str, dict[str, np.ndarray]] = {name: {} for name in (*self.parts, "recent")}
         for name, array in arrays.items():
-            part, _, rest = name.partition(".")
-            states.setdefault(part, {})[rest] = array
+            part, _, key = name.partition(".")
+            states.setdefault(part, {})[key] = array
         before = {name: part.state_dict() for name, part in self.parts.items()}
         try:
             unknown = states.keys() - {*self.parts, "recent", "random"}
@@ -162,7 +165,7 @@ class Run:
                 raise ValueError(f"there is no place for {', '.join(unknown) or 'its numbers'}")
             for name, part in self.parts.items():
                 part.load_state_dict(states[name])
-            rng.set_state(states.get("random", {}))  # itself all or nothing: so it comes last
+            rng.set_state(states.get("random", {}))  # it comes last, because it is all or nothing
         except BaseException as error:
             for name, part in self.parts.items():
                 part.load_state_dict(before[name])
@@ -174,7 +177,7 @@ class Run:
     # ---- its end
 
     def close(self) -> None:
-        """Leave the loop, if it is under way, and release the folder's lock."""
+        """Leave the loop, if it is running, and release the folder's lock."""
         if (loop := self._loop()) is not None:
             loop.close()
         self._lock.release()
@@ -187,7 +190,7 @@ class Run:
 
 
 def _check(settings, parts):
-    """Now, and not when the first checkpoint is made, hours later."""
+    """Refuse at once what would fail at the first checkpoint, perhaps hours later."""
     try:
         same = json.loads(json.dumps(settings, allow_nan=False)) == settings
     except (TypeError, ValueError):
@@ -208,7 +211,7 @@ def _check(settings, parts):
 
 
 class Iteration(int):
-    """The number of a step, from 1 on, that can log what it gave."""
+    """An Iteration is the number of a step, from 1 on, and logs what the step gave."""
 
     def __new__(cls, number, until, metrics):
         iteration = super().__new__(cls, number)
@@ -216,17 +219,18 @@ class Iteration(int):
         iteration._metrics = metrics
         return iteration
 
-    last: bool  # whether the loop ends after it
+    last: bool  # whether the loop ends after this iteration
     _metrics: Metrics
 
     def log(self, **values) -> None:
-        """Numbers, or tensors of one number, by name. Raises Abort if one is not finite."""
+        """Log numbers, or tensors of one number, by name. Raises Abort if one is not finite."""
         self._metrics.log(self, values)
 
     def every(self, n) -> bool:
-        """Whether it is number n, 2n, 3n, …"""
+        """Return whether the number is n, 2n, 3n, …"""
         return self % n == 0
 
 
 def checkpoint_path(folder) -> Path:
+    """Return the path of the checkpoint in a run's folder."""
     return Path(folder) / "checkpoint.safetensors"

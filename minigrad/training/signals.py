@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop: noted when they come, obeyed where it can be saved."""
+"""A signal that asks a training to stop is noted, and obeyed where the training can be saved."""
 
 import signal
 import threading
@@ -6,9 +6,10 @@ from contextlib import contextmanager
 
 
 class Interrupted(Exception):
-    """A signal asked the run to end, and it did so when its state was saved.
+    """A signal asked the run to end, and the run is saved.
 
-    number: the signal's. folder: the run's.
+    number: the signal's number
+    folder: the run's folder
     """
 
     def __init__(self, number, folder):
@@ -21,7 +22,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def handling(numbers, handler):
-    """Inside the block the handler has these signals; after it, who had them before."""
+    """Set the handler of these signals inside the block, and the earlier handlers after it."""
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
@@ -31,9 +32,10 @@ def handling(numbers, handler):
 
 
 def stop_signals():
-    """The signals on which a run stops. None in a thread, which may set no handlers.
+    """Return the signals on which a run stops; none in other threads, which can't set handlers.
 
-    SIGHUP comes when the terminal is closed; nohup has it ignored, and that is left so.
+    SIGHUP comes when the terminal is closed. Under nohup it stays ignored. A signal whose
+    handler is not Python's is left out, because that handler could not be restored.
     """
     if threading.current_thread() is not threading.main_thread():
         return []
