@@ -6,7 +6,7 @@ from pathlib import Path
 from minigrad import Tensor, data, optim, random, training
 from minigrad.console import say, script
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # also where PYTHONSAFEPATH keeps it out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH may keep it out
 from models import FILES, gan
 from models.evaluation import statistics
 from models.pictures import draw_gan, generated, unit_range
@@ -16,12 +16,14 @@ UNIT = "pixels in [0, 1]"
 
 
 def make_step(loss, g, d, adam_g, adam_d):
-    """The function that is called for each batch. loss: a name in gan.HALVES."""
+    """Return the function that is called for each batch. loss: a name in gan.HALVES"""
     loss_of_d, loss_of_g = gan.HALVES[loss]
 
     def step(x_real):
-        """x_real (64, 1, 28, 28). D learns, and then G from the D that has just learnt; each
-        half's gradients go to its own network alone. Returns the losses before the updates."""
+        """Update D from x_real (64, 1, 28, 28), and then G from the updated D.
+
+        Each loss's gradients go to its own network alone. Returns the losses before the updates.
+        """
         d_loss = loss_of_d(g, d, x_real)
         adam_d.zero_grad()
         d_loss.backward(inputs=adam_d.params)
@@ -36,21 +38,21 @@ def make_step(loss, g, d, adam_g, adam_d):
 
 
 def make_networks(arch, lr):
-    """G, D, and an Adam for each."""
+    """Return G, D, and an Adam for each."""
     g, d = (network() for network in gan.NETWORKS[arch])
     adams = (optim.Adam(n.parameters(), lr=lr, betas=(0.5, 0.999)) for n in (g, d))
     return g, d, *adams
 
 
 def train(options, seed):
-    """One run from data to pictures; its summary. joblib calls it, in any process."""
+    """Do one run, from data to pictures, in any process of joblib's. Returns its summary."""
     dataset = data.load("fashion-mnist", options.data_dir)
     images = dataset.train_images
     batches = training.Batches(len(images), BATCH, drop_last=True)
     last = options.iter_max or options.epochs * (len(images) // BATCH)
     random.seed(seed)
     g, d, adam_g, adam_d = make_networks(options.arch, options.lr)
-    z_test = Tensor(random.normal((100, gan.Z_DIM)))  # to look at what G has learnt
+    z_test = Tensor(random.normal((100, gan.Z_DIM)))  # for the pictures of what G has learnt
     step = make_step(options.loss, g, d, adam_g, adam_d)
     settings = {"arch": options.arch, "loss": options.loss, "seed": seed, "lr": options.lr}
     parts = {"adam_g": adam_g, "adam_d": adam_d, "batches": batches}
@@ -83,10 +85,12 @@ def train(options, seed):
 
 
 def run_folder(options, seed):
+    """Return the folder of the run with this seed."""
     return options.out if options.runs == 1 else options.out / f"seed{seed}"
 
 
 def parse(arguments=None):
+    """Return the options of the command line."""
     parser = training.Parser(description=__doc__)
     add = parser.add_option
     add("arch", choices=gan.NETWORKS, default="conv", help="networks (%(default)s)")
@@ -103,6 +107,7 @@ def parse(arguments=None):
 
 
 def main(arguments=None):
+    """Run the command line."""
     options = parse(arguments)
     with training.clean_exit():
         seeds = range(options.seed, options.seed + options.runs)

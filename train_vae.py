@@ -6,7 +6,7 @@ from pathlib import Path
 from minigrad import data, ops, optim, random, training
 from minigrad.console import say, script, warn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # also where PYTHONSAFEPATH keeps it out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH may keep it out
 from models import FILES
 from models.evaluation import evaluate_all, evaluate_subset
 from models.pictures import draw_vae
@@ -15,10 +15,10 @@ from models.vae import VAE
 
 
 def make_step(vae, adam):
-    """The function that is called for each batch."""
+    """Return the function that is called for each batch."""
 
     def step(x):
-        """x (N, 784), from 0 to 1. Returns the bounds before the update."""
+        """Update the VAE from x (N, 784), from 0 to 1. Returns the bounds before the update."""
         nelbo, kl, rec = vae.negative_elbo_bound(ops.bernoulli(x))
         adam.zero_grad()
         nelbo.backward()
@@ -29,7 +29,7 @@ def make_step(vae, adam):
 
 
 def train(options, number):
-    """Run `number`, from data to pictures; its summary. joblib calls it, in any process."""
+    """Do run `number`, from data to pictures, in any process of joblib's. Returns its summary."""
     dataset = data.load("mnist", options.data_dir)
     subset, images, size = static_subset(dataset), dataset.train_images, options.batch_size
     if size > len(images):
@@ -64,7 +64,7 @@ def train(options, number):
 
 
 def evaluate_saved(options, number):
-    """The summary's results for weights that an earlier run saved. Writes nothing."""
+    """Evaluate the weights that an earlier run saved, and write nothing. Returns the results."""
     dataset = data.load("mnist", options.data_dir)
     path = run_folder(options, number) / f"model-{options.iter_max:05d}.safetensors"
     state, _ = training.load(path)
@@ -79,10 +79,12 @@ def evaluate_saved(options, number):
 
 
 def run_folder(options, number):
+    """Return the folder of the run with this number."""
     return options.out / f"vae-z{options.z}-run{number}"
 
 
 def parse(arguments=None):
+    """Return the options of the command line."""
     parser = training.Parser(description=__doc__)
     add = parser.add_option
     what = "0: evaluate saved weights; 1: train; 2: train, then the IWAE bounds (%(default)s)"
@@ -102,6 +104,7 @@ def parse(arguments=None):
 
 
 def main(arguments=None):
+    """Run the command line."""
     options = parse(arguments)
     with training.clean_exit():
         task = train if options.train else evaluate_saved

@@ -1,9 +1,9 @@
-"""Train the VAE in minigrad and in PyTorch over the same seeds, and lay the numbers side by side.
+"""Train the VAE in minigrad and in PyTorch over the same seeds, and put the numbers side by side.
 
     python -m benchmarks.compare --runs 5       # prints the table and writes docs/results.md
 
 A summary.json that an earlier call left for the same settings is used again, so that a comparison
-which was stopped goes on where it was.
+that was stopped goes on where it was.
 """
 
 import importlib.metadata
@@ -26,7 +26,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def summary(command, folder, options, number):
-    """The summary of one run, made now unless it is there."""
+    """Return the summary of one run, which is made now unless its summary is there."""
     path = options.out / f"{folder}-z{options.z}-run{number}" / "summary.json"
     settings = ["--z", options.z, "--iter_max", options.iter_max, "--run", number]
     done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -41,7 +41,7 @@ def summary(command, folder, options, number):
 
 
 def compare(ours, theirs):
-    """Lines of a Markdown table: each number in both, and the difference, with standard errors."""
+    """Yield a Markdown table: each number in both engines, and the difference, ± standard error."""
     yield "| nats | minigrad | PyTorch | difference |"
     yield "|---|---|---|---|"
     a, b = (summarise([s["results"] for s in summaries]) for summaries in (ours, theirs))
@@ -56,6 +56,7 @@ def compare(ours, theirs):
 
 
 def main():
+    """Run the command line."""
     parser = console.Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=whole(2), default=5)
     parser.add_argument("--z", type=whole(1), default=10)

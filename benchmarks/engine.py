@@ -1,8 +1,8 @@
-"""What the engine itself costs: tiny tensors, one thread, minigrad and PyTorch in turns.
+"""Measure what the engine itself costs: tiny tensors, one thread, minigrad and PyTorch in turns.
 
-    python -m benchmarks.engine          # a table, and the Python in a training step of the VAE
+    python -m benchmarks.engine          # prints a table, and the time of a VAE step at batch 1
 
-Each figure is the least of many rounds, for whatever else the machine does only adds to it.
+Each figure is the smallest of many rounds, because other work on the machine can only add to it.
 """
 
 import os
@@ -24,7 +24,7 @@ ROUNDS, CALLS = 15, 2000
 
 
 def cases(x, w, b, elu, linear):
-    """The same of either engine's: x (4, 4), and w (4, 4) and b (4,), which require gradients."""
+    """Return {name: function} for either engine; w (4, 4) and b (4,), but not x, need gradients."""
 
     def square():
         (w * w).sum().backward()
@@ -42,12 +42,14 @@ def cases(x, w, b, elu, linear):
 
 
 def ours():
+    """Return the cases of minigrad."""
     matrix, vector = np.ones((4, 4), np.float32), np.ones(4, np.float32)
     w, b = Tensor(matrix, requires_grad=True), Tensor(vector, requires_grad=True)
     return cases(Tensor(matrix), w, b, mg.elu, mg.linear)
 
 
 def theirs():
+    """Return the cases of PyTorch."""
     import torch
     from torch.nn.functional import elu, linear
 
@@ -57,11 +59,12 @@ def theirs():
 
 
 def microseconds(function, calls=CALLS):
+    """Return the mean time of a call."""
     return 1e6 * timeit.timeit(function, number=calls) / calls
 
 
 def vae_step():
-    """A training step at batch 1: nearly all of it is Python."""
+    """Return a training step at batch 1, whose time is nearly all Python's."""
     random.seed(0)
     vae = VAE()
     adam = optim.Adam(vae.parameters())
@@ -77,6 +80,7 @@ def vae_step():
 
 
 def main():
+    """Print the table, and the time of the training step."""
     mine = ours()
     try:
         other = theirs()

@@ -1,8 +1,8 @@
-"""One training step of the GAN's convolutional pair, batch 64: minigrad beside PyTorch.
+"""Time one training step of the GAN's convolutional pair, batch 64, in minigrad and PyTorch.
 
     python -m benchmarks.gan_step          # about three minutes; needs PyTorch
 
-A step is all of it: drawing the batch, both forwards of G, both losses, both backwards and Adams.
+A step is drawing the batch, both forwards of G, both losses, both backward passes and both Adams.
 PyTorch computes no gradient for G in D's half and, with D frozen, none for D in G's half.
 """
 
@@ -19,12 +19,12 @@ D_LAYERS = [196 * 16 * 32, 49 * 16 * 32 * 64, 3136 * 512, 512]
 
 
 def flop(layers, weights, inputs):
-    """Of a forward pass over 64 images, with the gradients of all weights or of all inputs."""
+    """Count the FLOP of a forward over 64 images, and of the gradients of weights or inputs."""
     return 2 * 64 * sum(layers) * (1 + weights + inputs)
 
 
-# D's half: G forward; D twice, forward and both gradients, but not that of its images. G's half:
-# both forward; through D the gradients of inputs only; in G both, but not that of its latents.
+# D's half has G's forward, and twice D's forward with both gradients, but not that of the images.
+# G's half has both forwards, D's gradients of inputs, and both of G's, but not that of the latents.
 FLOP = (
     flop(G_LAYERS, 0, 0) + 2 * (flop(D_LAYERS, 1, 1) - flop(D_LAYERS[:1], 0, 0))
     + flop(D_LAYERS, 0, 1) + flop(G_LAYERS, 1, 1) - flop(G_LAYERS[:1], 0, 0)
@@ -34,10 +34,12 @@ BETAS = (0.5, 0.999)
 
 
 def images():
+    """Return random pixels in place of Fashion-MNIST."""
     return np.random.RandomState(0).randint(0, 256, (60_000, 28, 28)).astype(np.uint8)
 
 
 def minigrad_step():
+    """Return minigrad's training step."""
     from minigrad.training import Batches
     from models import gan
     from train_gan import make_networks, make_step
@@ -53,6 +55,7 @@ def minigrad_step():
 
 
 def pytorch_step(fused):
+    """Return PyTorch's training step. fused: whether Adam is fused"""
     import torch
 
     from benchmarks.pytorch_gan import train_step

@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured now: multiply-adds and bytes per second."""
+"""These functions measure how much this machine can multiply-add and move per second."""
 
 import platform
 import time
@@ -11,7 +11,7 @@ from minigrad.kernels.compile import jit, prange
 
 @jit(parallel=True)
 def _multiply_adds(data, out, rounds, pieces):
-    """Five vectors per thread that stay in registers: nothing but fused multiply-adds."""
+    """Do nothing but fused multiply-adds, on five vectors per thread that stay in registers."""
     for piece in prange(pieces):
         v = vectors.load(data, 0)
         a0 = a1 = a2 = a3 = a4 = v
@@ -45,7 +45,7 @@ def _best(function, repeats=7):
 
 
 def flops():
-    """Peak float32 FLOP per second of all cores; a multiply-add counts as two."""
+    """Return the peak float32 FLOP per second of all cores; a multiply-add counts as two."""
     lanes, rounds, pieces = vectors.BYTES // 4, 300_000, 8
     data, out = np.full(64, 0.5, np.float32), np.empty(pieces * 5 * 64, np.float32)
     _multiply_adds(data, out, 1, pieces)
@@ -54,14 +54,14 @@ def flops():
 
 
 def bandwidth(size=2**25):
-    """Bytes per second of c = a + b on arrays far larger than the caches."""
+    """Return the bytes per second of c = a + b on arrays far larger than the caches."""
     a, b, c = (np.ones(size, np.float32) for _ in range(3))
     _add(a, b, c)
     return 3 * a.nbytes / _best(lambda: _add(a, b, c))
 
 
 def describe():
-    """The processor's name, as far as the system tells."""
+    """Return the processor's name and number of cores, as far as the system tells."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""The same homework in PyTorch: options, protocol, pictures and names as in train_gan.py.
+"""Train the same GAN in PyTorch, with train_gan.py's options, protocol, pictures and names.
 
     python -m benchmarks.pytorch_gan
 
@@ -73,7 +73,7 @@ GENERATOR_LOSS = {
 
 
 def train_step(loss, g, d, adam_g, adam_d, x_real):
-    """D, then G on the D that has learnt. D is frozen for G's half, which saves its gradients."""
+    """Update D, and then G from the updated D, which is frozen to save its gradients."""
     d_loss = (critic_loss if loss == "wasserstein_gp" else discriminator_loss)(g, d, x_real)
     adam_d.zero_grad()
     d_loss.backward()

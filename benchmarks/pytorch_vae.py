@@ -1,4 +1,4 @@
-"""The same homework in PyTorch: options, protocol, summary and names as in train_vae.py.
+"""Train the same VAE in PyTorch, with train_vae.py's options, protocol, summary and names.
 
     python -m benchmarks.pytorch_vae --runs 5 --train 2
 
@@ -24,6 +24,8 @@ from models.vae import perceptron
 
 
 class VAE(nn.Module):
+    """This is models.vae.VAE in PyTorch."""
+
     def __init__(self, z_dim=10, x_dim=784, hidden=300):
         super().__init__()
         self.z_dim = z_dim

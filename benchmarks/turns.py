@@ -1,9 +1,9 @@
-"""Time peers fairly on one machine: each in a process of its own, taking turns.
+"""Time peers fairly on one machine, by turns, each in a process of its own.
 
-Two engines in one process share its thread pools and slow each other down; two runs one after the
-other see two different machines. So each peer is a process that lives through the whole benchmark,
-works when it is told to, and waits while the others work; the rounds go round. What is reported is
-each peer's median over all rounds, and ratios of medians of the same run.
+Two engines in one process share its thread pools and slow each other down, and between two runs in
+sequence the machine's load may change. So each peer is a process that lives through the whole
+benchmark, works in its turns, and waits while the others work. The report has each peer's median
+over all rounds, and ratios of medians of the same run.
 """
 
 import argparse
@@ -19,14 +19,15 @@ from typing import Any
 from minigrad.console import Parser, say, warn
 from minigrad.training import figure, peak_memory
 
-# Settings of other people's thread pools and BLAS: a benchmark starts without any.
+# A benchmark starts without environment variables of these prefixes, which set thread pools.
 NOISE = ("OPENBLAS", "OMP_", "MKL_", "NUMBA_", "GOTO_", "KMP_", "VECLIB_", "BLIS_", "MINIGRAD_")
 
 
 def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
-    """The command line of a benchmark. peers: {name: a function that makes a step}.
+    """Run the command line of a benchmark.
 
-    flop and adam_bytes: what a step must at least compute, and what Adam must read and write.
+    peers: {name: a function that returns a training step}
+    flop, adam_bytes: the least that a step must compute, and that Adam must read and write
     """
     parser = Parser(description=title)
     parser.add_argument("--worker", choices=peers, help=argparse.SUPPRESS)
@@ -59,8 +60,10 @@ def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
 
 
 def work(step, warmup=20):
-    """In a peer's process: for each line n on standard input, time n steps and print them, and the
-    most memory that the process has had in use."""
+    """For each line n on standard input, time n steps, in a peer's process.
+
+    Prints the times, and the peak memory of the process.
+    """
     for _ in range(warmup):
         step()
     print("ready", flush=True)
@@ -74,8 +77,10 @@ def work(step, warmup=20):
 
 
 def take_turns(commands, reference, steps, rounds):
-    """{name: [seconds, …]} of every step of every peer, and {name: megabytes}, the most memory it
-    has had in use. A peer that cannot start is left out."""
+    """Return {name: [seconds of each step]} and {name: megabytes of peak memory} of the peers.
+
+    A peer that cannot start is left out.
+    """
     clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
     peers: dict[str, Any] = {}
     for name, command in commands.items():
@@ -93,7 +98,7 @@ def take_turns(commands, reference, steps, rounds):
     memory: dict[str, int] = {}
     for _ in range(rounds):
         for name, peer in peers.items():
-            time.sleep(0.3)  # until the threads of the peer before have gone to sleep
+            time.sleep(0.3)  # until the previous peer's threads are asleep
             peer.stdin.write(f"{steps}\n")
             peer.stdin.flush()
             seconds, memory[name] = json.loads(peer.stdout.readline())
@@ -104,7 +109,7 @@ def take_turns(commands, reference, steps, rounds):
 
 
 def table(times, memory, floors, reference):
-    """Rows of (name, median ms, quartiles, ratio to the reference's median, MB), floors last."""
+    """Return rows (name, median ms, quartiles, ratio to the reference, MB), the floors last."""
     rows = []
     base = statistics.median(times[reference])
     for name, values in times.items():
@@ -115,6 +120,7 @@ def table(times, memory, floors, reference):
 
 
 def print_table(rows, reference):
+    """Print the rows as a table in Markdown."""
     say(f"| | median, ms | quartiles, ms | ratio to {reference} | peak memory, MB |")
     say("|---|---|---|---|---|")
     for name, median, quartiles, ratio, megabytes in rows:
@@ -122,7 +128,7 @@ def print_table(rows, reference):
 
 
 def picture(times, floors, path):
-    """All steps of each peer as a box, in milliseconds; the floors as lines."""
+    """Draw all steps of each peer as a box, in milliseconds, and the floors as lines."""
     with figure(path, (7, 0.6 * len(times) + 1.2)) as axes:
         boxes = [[1e3 * t for t in values] for values in times.values()]
         axes.boxplot(boxes, orientation="horizontal", tick_labels=list(times), showfliers=False)

@@ -1,8 +1,8 @@
-"""One training step of the VAE, batch 100: minigrad beside PyTorch.
+"""Time one training step of the VAE, batch 100, in minigrad and PyTorch.
 
     python -m benchmarks.vae_step          # about a minute; needs PyTorch
 
-A step is all of it: drawing the batch, binarising, forward, backward, Adam.
+A step is drawing the batch, binarising, the forward and backward passes, and Adam.
 """
 
 from functools import partial
@@ -12,18 +12,20 @@ import numpy as np
 from benchmarks import turns
 from minigrad.console import script
 
-# Multiply-adds of the layers, twice 100 images: forward, weight gradients, and the input gradients
-# of all layers but the first. Bytes: Adam reads p, g, m, v and writes p, m, v.
+# FLOP is twice the multiply-adds of 100 images: for the forward, the gradients of the weights, and
+# those of the inputs of all layers but the first. Adam reads p, g, m, v and writes p, m, v.
 LAYERS = [(784, 300), (300, 300), (300, 20), (10, 300), (300, 300), (300, 784)]
 FLOP = 2 * 100 * (3 * sum(i * o for i, o in LAYERS) - 784 * 300)
 ADAM_BYTES = 7 * 4 * sum(i * o + o for i, o in LAYERS)
 
 
 def images():
+    """Return random pixels in place of MNIST."""
     return np.random.RandomState(0).randint(0, 256, (60_000, 784)).astype(np.uint8)
 
 
 def minigrad_step():
+    """Return minigrad's training step."""
     from minigrad import optim
     from minigrad.training import Batches
     from models.vae import VAE
@@ -41,6 +43,7 @@ def minigrad_step():
 
 
 def pytorch_step(fused, compiled):
+    """Return PyTorch's training step, with a fused Adam and compiled, or without."""
     import torch
     import torch.nn.functional as F
 

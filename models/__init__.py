@@ -1,6 +1,6 @@
-"""The homework: its networks and losses, what is measured of them, and the pictures of them."""
+"""The homework has networks and losses, measurements, and pictures."""
 
-# The names of the files that the runs of either script leave, beside those of every run.
+# Patterns for the files that runs of the two scripts leave, besides those of every run.
 FILES = (
     "samples.png", "samples_mean.png", "traversal.png", "reconstructions.png", "latent.png",
     "losses.png", "real.png", "fake_[0-9]*[0-9].png", "training.gif",

@@ -1,4 +1,4 @@
-"""What is measured of trained models: bounds on the likelihood of images, statistics of pixels."""
+"""Trained models are measured by bounds on the likelihood of images, and statistics of pixels."""
 
 from functools import partial
 
@@ -10,9 +10,9 @@ from models.subset import pixels
 
 @no_grad()
 def evaluate(bound, batches) -> dict[str, float]:
-    """Means of a bound (nelbo, kl, rec) over batches of one size, with draws of their own seed.
+    """Return the means of a bound (nelbo, kl, rec) over batches of one size.
 
-    batches: functions that give x (N, 784) in {0, 1}, called where those draws are made.
+    batches: functions that return x (N, 784) in {0, 1}; they and the bound draw from a fixed seed
     """
     with random.fork(0):
         bounds = [[float(v) for v in bound(Tensor(x()))] for x in batches]
@@ -20,14 +20,14 @@ def evaluate(bound, batches) -> dict[str, float]:
 
 
 def evaluate_subset(vae, subset, times) -> dict[str, float]:
-    """The bound on the static subset (100, 784), with so many draws of z for each image."""
+    """Return the bound on the static subset (100, 784), with `times` draws of z for each image."""
     return evaluate(vae.negative_elbo_bound, [lambda: subset] * times)
 
 
 def evaluate_all(vae, dataset, subset, iwae) -> dict[str, dict[str, float]]:
-    """{what: {"nelbo": …, "kl": …, "rec": …}} on the static subset and on the full test set.
+    """Return {what: {"nelbo": …, "kl": …, "rec": …}} on the static subset and the full test set.
 
-    iwae: also the importance-weighted bounds on the subset, with 1, 10, 100 and 1000 draws.
+    iwae: whether to add the importance-weighted bounds on the subset with 1, 10, 100, 1000 draws
     """
     grey = pixels(dataset.test_images).reshape(10, 1000, -1)
     results = {
@@ -44,9 +44,10 @@ def evaluate_all(vae, dataset, subset, iwae) -> dict[str, dict[str, float]]:
 
 
 def statistics(x) -> dict[str, float]:
-    """Four numbers about a set of images (N, 28, 28) in [0, 1], as 8 bits hold them.
+    """Return four numbers about images (N, 28, 28) in [0, 1], which are first rounded to 8 bits.
 
-    mean and sd of the pixels, the share that is exactly 0, and the mean L2 distance of two images.
+    They are the mean and the sd of the pixels, the share of pixels that are exactly 0, and the mean
+    L2 distance of two images.
     """
     x = np.round(255 * x.reshape(len(x), -1).astype(np.float64)) / 255
     squares = (x * x).sum(axis=1)

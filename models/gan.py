@@ -1,7 +1,7 @@
-"""The generative adversarial networks of the homework (Goodfellow et al. 2014), 28 × 28 pixels.
+"""The homework has generative adversarial networks (Goodfellow et al. 2014) for 28 × 28 pixels.
 
-G maps latents z ~ N(0, I) to images, D images to logits h: how much more an image looks like a real
-one than like one of G's, σ(h) being D's probability that it is real. Images are in [−1, 1].
+G maps latents z ~ N(0, I) to images, and D maps images to logits h. The larger h, the more an image
+looks real to D: σ(h) is D's probability that it is real. Images are in [−1, 1].
 """
 
 import numpy as np
@@ -12,7 +12,10 @@ Z_DIM = 64
 
 
 def conv_generator(nn=nn):
-    """z (N, 64) -> x (N, 1, 28, 28). 1,654,121 parameters. The homework has no tanh at the end."""
+    """Make G, z (N, 64) -> x (N, 1, 28, 28), with 1,654,121 parameters.
+
+    As in the homework, there is no tanh at the end.
+    """
     return nn.Sequential(
         nn.Linear(Z_DIM, 512), nn.BatchNorm1d(512), nn.ReLU(),
         nn.Linear(512, 64 * 7 * 7), nn.BatchNorm1d(64 * 7 * 7), nn.ReLU(),
@@ -23,7 +26,7 @@ def conv_generator(nn=nn):
 
 
 def conv_discriminator(nn=nn):
-    """x (N, 1, 28, 28) -> h (N, 1). 1,640,033 parameters."""
+    """Make D, x (N, 1, 28, 28) -> h (N, 1), with 1,640,033 parameters."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
         nn.Conv2d(32, 64, 4, stride=2, padding=1), nn.LeakyReLU(0.1),
@@ -34,7 +37,7 @@ def conv_discriminator(nn=nn):
 
 
 def mlp_generator(nn=nn):
-    """z (N, 64) -> x (N, 1, 28, 28) in [−1, 1]."""
+    """Make a G of linear layers, z (N, 64) -> x (N, 1, 28, 28) in [−1, 1]."""
     return nn.Sequential(
         nn.Linear(Z_DIM, 256), nn.BatchNorm1d(256), nn.ReLU(),
         nn.Linear(256, 512), nn.BatchNorm1d(512), nn.ReLU(),
@@ -44,7 +47,7 @@ def mlp_generator(nn=nn):
 
 
 def mlp_discriminator(nn=nn):
-    """x (N, 1, 28, 28) -> h (N, 1)."""
+    """Make a D of linear layers, x (N, 1, 28, 28) -> h (N, 1)."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(784, 512), nn.LeakyReLU(0.2),
@@ -53,31 +56,34 @@ def mlp_discriminator(nn=nn):
     )  # fmt: skip
 
 
-NETWORKS = {  # functions of `nn`: PyTorch's builds the same
+NETWORKS = {  # functions of `nn`, which may be PyTorch's
     "conv": (conv_generator, conv_discriminator),
     "mlp": (mlp_generator, mlp_discriminator),
 }
 
 
-# Each loss has two halves, functions of (g, d, x_real). A training step calls D's, lets D learn,
-# and only then calls G's, with fresh latents: G learns from the D that has just learnt.
+# Each loss has two halves, functions of (g, d, x_real). A training step calls D's half, updates D,
+# and only then calls G's half, with fresh latents, so that G learns from the updated D.
 
 
 def fake_images(g, x_real):
-    """As many images of G as there are real ones. A fresh z; in training BatchNorm's statistics
-    move, also where no gradient is wanted."""
+    """Return as many images of G as there are real ones, from fresh latents.
+
+    In training BatchNorm's statistics move, even where no gradient is wanted.
+    """
     return g(ops.randn(shape=(len(x_real), Z_DIM), dtype=x_real.dtype))
 
 
 def logits(d, x_real, x_fake):
-    """(h_real, h_fake), of one pass over both: D, without BatchNorm, sees each image by itself."""
+    """Return (h_real, h_fake) from one pass: D has no BatchNorm, and sees each image by itself."""
     return ops.split(d(ops.concatenate([x_real, x_fake])), len(x_real))
 
 
 def discriminator_loss(g, d, x_real) -> Tensor:
     """L_D = −⟨log σ(h_real)⟩ − ⟨log(1 − σ(h_fake))⟩, with log(1 − σ(h)) = log σ(−h).
 
-    No gradient goes to G. Always from logits: in float32 log(1 − sigmoid(h)) is −∞ from h ≈ 16.6.
+    No gradient goes to G. The loss is computed from logits, because in float32 log(1 − sigmoid(h))
+    is −∞ from h ≈ 16.6 on.
     """
     with no_grad():
         x_fake = fake_images(g, x_real)
@@ -86,20 +92,24 @@ def discriminator_loss(g, d, x_real) -> Tensor:
 
 
 def generator_loss_nonsaturating(g, d, x_real) -> Tensor:
-    """L_G = −⟨log σ(h_fake)⟩: steepest, slope −1 in h, where D is sure that G's images are fake."""
+    """L_G = −⟨log σ(h_fake)⟩. Its slope in h is steepest, −1, where D is sure of G's fakes."""
     return -ops.logsigmoid(d(fake_images(g, x_real))).mean()
 
 
 def generator_loss_minimax(g, d, x_real) -> Tensor:
-    """L_G = ⟨log(1 − σ(h_fake))⟩, −L_D but for what G can't change. See vanishing_gradient.md."""
+    """L_G = ⟨log(1 − σ(h_fake))⟩, which is −L_D without the term that G has no influence on.
+
+    docs/vanishing_gradient.md shows what is wrong with it.
+    """
     return ops.logsigmoid(-d(fake_images(g, x_real))).mean()
 
 
 def critic_loss(g, d, x_real, penalty=10) -> Tensor:
     """L_D = ⟨h_fake⟩ − ⟨h_real⟩ + penalty ⟨(‖∂h/∂x‖ − 1)²⟩ at x = α x_real + (1 − α) x_fake, α ~ U.
 
-    Gulrajani et al. 2017, eq. 3: the mean difference of h is Wasserstein's distance if h has slope
-    1 between the two. The penalty is a function of a gradient, and is differentiated again.
+    This is eq. 3 of Gulrajani et al. 2017. The mean difference of h is Wasserstein's distance if h
+    has slope 1 between real and fake images. The penalty is a function of a gradient, and is
+    differentiated again.
     """
     with no_grad():
         x_fake = fake_images(g, x_real)
@@ -108,7 +118,7 @@ def critic_loss(g, d, x_real, penalty=10) -> Tensor:
     x.requires_grad = True
     (slope,) = grad(d(x).sum(), x, create_graph=True)
     squares = ops.sum(ops.multiply(slope, slope), axis=tuple(range(1, x.ndim)))
-    excess = ops.sqrt(squares + 1e-12) - 1  # 1e-12: √ has no slope at 0, where a dead D would be
+    excess = ops.sqrt(squares + 1e-12) - 1  # for a constant D, √0 has no finite slope
     h_real, h_fake = logits(d, x_real, x_fake)
     return h_fake.mean() - h_real.mean() + penalty * (excess * excess).mean()
 
@@ -126,20 +136,20 @@ HALVES = {
 
 
 def loss_nonsaturating(g, d, x_real) -> tuple[Tensor, Tensor]:
-    """(d_loss, g_loss) of Goodfellow et al. 2014, section 3, with the G loss that they trained."""
+    """Return (d_loss, g_loss) of Goodfellow et al. 2014, section 3, with the loss they gave G."""
     return discriminator_loss(g, d, x_real), generator_loss_nonsaturating(g, d, x_real)
 
 
 def loss_minimax(g, d, x_real) -> tuple[Tensor, Tensor]:
-    """(d_loss, g_loss) of the two-player game, Goodfellow et al. 2014, eq. 1."""
+    """Return (d_loss, g_loss) of the two-player game, Goodfellow et al. 2014, eq. 1."""
     return discriminator_loss(g, d, x_real), generator_loss_minimax(g, d, x_real)
 
 
 def loss_wasserstein_gp(g, d, x_real) -> tuple[Tensor, Tensor]:
-    """(d_loss, g_loss) of Gulrajani et al. 2017, algorithm 1, with one step of D for each of G."""
+    """Return (d_loss, g_loss) of Gulrajani et al. 2017, algorithm 1, with one D step per G step."""
     return critic_loss(g, d, x_real), generator_loss_wasserstein(g, d, x_real)
 
 
 def scaled(images) -> np.ndarray:
-    """Images (N, 28, 28) uint8 -> (N, 1, 28, 28) float32 in [−1, 1]."""
+    """Scale images (N, 28, 28) uint8 -> (N, 1, 28, 28) float32 in [−1, 1]."""
     return images[:, None] / np.float32(127.5) - 1

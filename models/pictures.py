@@ -1,4 +1,4 @@
-"""Pictures of what the models have learnt."""
+"""These functions draw what the models have learnt."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from models.subset import pixels
 
 
 def draw_vae(vae, folder, dataset, subset, metrics) -> None:
-    """10 × 20 digits from p(x), their means, reconstructions, what each latent does, and curves."""
+    """Draw 10 × 20 digits from p(x), their means, reconstructions, walks in z, and curves."""
     with random.fork(0), no_grad():
         z = vae.sample_z(200)
         means = vae.compute_sigmoid_given(z)
@@ -17,7 +17,7 @@ def draw_vae(vae, folder, dataset, subset, metrics) -> None:
         save_grid(folder / "samples_mean.png", means.reshape(-1, 28, 28).numpy(), 20)
         m, v = gaussian_parameters(vae.encoder(Tensor(subset)))
         rebuilt = vae.compute_sigmoid_given(m).numpy()
-        # Each row walks along one latent from −3 to 3, the others at 0; those with most KL first.
+        # Each row walks along one latent from −3 to 3, with the others at 0, by decreasing KL.
         kl = (m * m + ops.itakura_saito(v, 1)).mean(axis=0).numpy()
         walks = np.zeros((min(vae.z_dim, 10), 20, vae.z_dim), np.float32)
         for row, latent in zip(walks, np.argsort(-kl), strict=False):
@@ -27,7 +27,7 @@ def draw_vae(vae, folder, dataset, subset, metrics) -> None:
         if vae.z_dim == 2:
             m, _ = gaussian_parameters(vae.encoder(Tensor(pixels(dataset.test_images))))
             save_scatter(folder / "latent.png", m.numpy(), dataset.test_labels)
-    pairs = np.stack([subset, rebuilt], axis=1).reshape(-1, 28, 28)  # each beside its original
+    pairs = np.stack([subset, rebuilt], axis=1).reshape(-1, 28, 28)  # pairs, side by side
     save_grid(folder / "reconstructions.png", pairs, 20)
     curves = {"training −ELBO": "nelbo", "KL": "kl", "reconstruction": "rec"}
     curves["static subset −ELBO"] = "subset_nelbo"
@@ -35,21 +35,21 @@ def draw_vae(vae, folder, dataset, subset, metrics) -> None:
 
 
 def draw_gan(folder, metrics) -> None:
-    """The losses, and the run's pictures of fake images as an animation."""
+    """Draw the losses, and an animation of the run's pictures of fake images."""
     save_curves(folder / "losses.png", metrics, {"D": "d_loss", "G": "g_loss"}, "loss")
     fakes = folder.glob("fake_[0-9]*.png")
-    in_order = sorted(fakes, key=lambda path: (len(path.name), path.name))  # 9950, then 10000
+    in_order = sorted(fakes, key=lambda path: (len(path.name), path.name))  # 9950 before 10000
     save_animation(folder / "training.gif", in_order)
 
 
 def unit_range(x) -> np.ndarray:
-    """Images in [−1, 1], or a little beyond, as (N, 28, 28) in [0, 1]."""
+    """Convert images in [−1, 1], or a little beyond, to (N, 28, 28) in [0, 1]."""
     return np.clip((x[:, 0] + 1) / 2, 0, 1)
 
 
 @no_grad()
 def generated(g, z) -> np.ndarray:
-    """G's images of z in evaluation mode: (N, 28, 28) in [0, 1]."""
+    """Return G's images of z in evaluation mode: (N, 28, 28) in [0, 1]."""
     g.eval()
     x = g(z).numpy()
     g.train()

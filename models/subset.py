@@ -1,8 +1,8 @@
-"""The homework's test subset: a hundred images of MNIST's, ten of each digit, binarised once."""
+"""The homework's test subset is a hundred images of MNIST, ten of each digit, binarised once."""
 
 import numpy as np
 
-# For each digit, which of its test images, counted in file order.
+# Row d has the numbers of ten test images of digit d, counted in file order among that digit's.
 SUBSET = (
     (684, 559, 629, 192, 835, 763, 707, 359, 9, 723),
     (277, 599, 1094, 600, 314, 705, 551, 87, 174, 849),
@@ -19,12 +19,12 @@ SUBSET_PIXELS_ON = 10_257
 
 
 def pixels(images) -> np.ndarray:
-    """Images (N, 28, 28) uint8 -> (N, 784) float32 in [0, 1]."""
+    """Scale images (N, 28, 28) uint8 -> (N, 784) float32 in [0, 1]."""
     return images.reshape(len(images), -1) / np.float32(255)
 
 
 def static_subset(dataset) -> np.ndarray:
-    """The test subset, binarised once and for all: (100, 784), digit 0's ten rows first."""
+    """Return the test subset, binarised once and for all: (100, 784), digit 0's ten rows first."""
     rows = [np.flatnonzero(dataset.test_labels == d)[list(SUBSET[d])] for d in range(10)]
     x = np.random.RandomState(0).binomial(1, pixels(dataset.test_images[np.concatenate(rows)]))
     if x.sum() != SUBSET_PIXELS_ON:

@@ -1,4 +1,4 @@
-"""The variational autoencoder of the homework (Kingma & Welling 2014), 784 pixels, z latents."""
+"""The homework has a variational autoencoder (Kingma & Welling 2014) of 784 pixels, z latents."""
 
 from minigrad import Tensor, nn, no_grad, ops
 from minigrad.distributions import (
@@ -13,7 +13,10 @@ from minigrad.distributions import (
 
 
 def perceptron(first, second, third, last, nn=nn):
-    """x (..., first) -> y (..., last), through two hidden layers with ELU. nn: or PyTorch's."""
+    """Make a network, x (..., first) -> y (..., last), with two hidden layers and ELU.
+
+    nn: minigrad's or PyTorch's
+    """
     return nn.Sequential(
         nn.Linear(first, second), nn.ELU(),
         nn.Linear(second, third), nn.ELU(),
@@ -33,10 +36,10 @@ class VAE(nn.Module):
         self.decoder = perceptron(z_dim, hidden, hidden, x_dim)
 
     def negative_elbo_bound(self, x) -> tuple[Tensor, Tensor, Tensor]:
-        """(nelbo, kl, rec), each the mean over the batch, nelbo = kl + rec, in nats.
+        """Return (nelbo, kl, rec), each a mean over the batch, in nats, with nelbo = kl + rec.
 
         rec = −E_q[log p(x | z)] is estimated with one z per image; kl = KL(q(z | x) ‖ p(z)) is
-        exact. x (N, x_dim) in {0, 1}.
+        exact. x is (N, x_dim) in {0, 1}.
         """
         m, v = gaussian_parameters(self.encoder(x))
         z = sample_gaussian(m, v)
@@ -45,11 +48,11 @@ class VAE(nn.Module):
         return kl + rec, kl, rec
 
     def negative_iwae_bound(self, x, iw) -> tuple[Tensor, Tensor, Tensor]:
-        """(niwae, kl, rec), each the mean over the batch, in nats: x (N, x_dim).
+        """Return (niwae, kl, rec), each a mean over the batch, in nats: x (N, x_dim).
 
         niwae = −log 1/m Σₖ p(x, zₖ) / q(zₖ | x) with m = iw draws zₖ ~ q(z | x): eq. 8 of Burda,
-        Grosse & Salakhutdinov 2016. It falls towards −log p(x) as m grows; m = 1 is the ELBO. kl
-        and rec are the draws' means of log q(z | x) − log p(z) and −log p(x | z).
+        Grosse & Salakhutdinov 2016. It falls towards −log p(x) as m grows; m = 1 gives nelbo. kl
+        and rec are means over the draws of log q(z | x) − log p(z) and −log p(x | z).
         """
         m, v = (duplicate(parameter, iw) for parameter in gaussian_parameters(self.encoder(x)))
         z = sample_gaussian(m, v)
@@ -60,17 +63,17 @@ class VAE(nn.Module):
 
     @no_grad()
     def compute_sigmoid_given(self, z) -> Tensor:
-        """p(x = 1 | z) for each pixel: z (N, z_dim) -> (N, x_dim)."""
+        """Return p(x = 1 | z) for each pixel: z (N, z_dim) -> (N, x_dim)."""
         return self.decoder(z).sigmoid()
 
     def sample_z(self, n) -> Tensor:
-        """n draws from the prior: (n, z_dim)."""
+        """Draw n times from the prior: (n, z_dim)."""
         return ops.randn(shape=(n, self.z_dim), dtype=next(self.parameters()).dtype)
 
     def sample_x(self, n) -> Tensor:
-        """n draws from p(x): (n, x_dim) in {0, 1}."""
+        """Draw n times from p(x): (n, x_dim) in {0, 1}."""
         return self.sample_x_given(self.sample_z(n))
 
     def sample_x_given(self, z) -> Tensor:
-        """A draw from p(x | z) for each z: (N, z_dim) -> (N, x_dim) in {0, 1}."""
+        """Draw from p(x | z) for each z: (N, z_dim) -> (N, x_dim) in {0, 1}."""
         return ops.bernoulli(self.compute_sigmoid_given(z))
