@@ -1,7 +1,7 @@
-"""Kernels accelerate operations, and define none: delete this folder, and everything still works.
+"""Kernels accelerate operations, and define none: everything works without this folder, too.
 
-`MINIGRAD_BACKEND` (numba, the default, or numpy) says whether a process asks them at all. Each
-registers itself for a primitive: see `accelerates` in compile.py.
+`MINIGRAD_BACKEND` (numba, the default, or numpy) says whether a process uses kernels at all. Each
+kernel registers itself for a primitive: see `accelerates` in compile.py.
 """
 
 import os
@@ -11,7 +11,7 @@ from minigrad.core.interpreter import setting
 
 
 def backend(name) -> setting:
-    """A block in which this thread computes with numba's kernels, or with the forwards alone."""
+    """Return a block in which this thread uses numba's kernels, or the forwards alone."""
     if name not in ("numba", "numpy"):
         raise ValueError(f"MINIGRAD_BACKEND is {name!r}: choose numba or numpy")
     if name == "numba":
@@ -26,11 +26,11 @@ def _load():
 
 
 def _check_numba():
-    """Raises ImportError, which names the other backend, where numba cannot compile."""
+    """Raise an ImportError that names the other backend, if numba cannot compile."""
     otherwise = "Set MINIGRAD_BACKEND=numpy to run without numba: slower, and nothing is compiled"
     try:
         import numba
-    except Exception as error:  # it is missing, or too old for this NumPy, or a setting is wrong
+    except Exception as error:  # it is missing or too old for this NumPy, or a setting is wrong
         raise ImportError(f"minigrad: numba does not start: {error}. {otherwise}.") from error
     if numba.config.DISABLE_JIT:
         raise ImportError(

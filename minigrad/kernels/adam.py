@@ -1,4 +1,4 @@
-"""Adam's update in one pass: the four arrays are read once, three are written."""
+"""Adam's update is a single pass, which reads four arrays and writes three of them."""
 
 import math
 
@@ -6,24 +6,26 @@ from minigrad.kernels.compile import accelerates, flat, jit, prange
 from minigrad.kernels.threads import pool
 from minigrad.ops.updates import adam_
 
-PIECE = 2**13  # elements; below two pieces the other threads are not woken
+PIECE = 2**13  # elements in a piece; fewer than two pieces run in the calling thread
 
 
-@jit(fastmath=False)  # two products are added: which one is fused with the sum, LLVM decides anew
-def _piece(p, g, m, v, rate, rest1, beta2, rest2, root, eps, start, stop):
-    # Indices from 0 are vector code, six times as fast: numba need not ask whether one is negative.
+# Contraction is off: LLVM may fuse either of two products with their sum, and its choice can change
+# from one compilation to the next.
+@jit(fastmath=False)
+def _piece(p, g, m, v, rate, weight1, beta2, weight2, root, eps, start, stop):
+    # With indices from 0, which can't be negative, numba makes vector code, six times as fast.
     p, g, m, v = p[start:stop], g[start:stop], m[start:stop], v[start:stop]
     for i in range(p.size):
-        m[i] += rest1 * (g[i] - m[i])
-        v[i] = beta2 * v[i] + rest2 * g[i] * g[i]
+        m[i] += weight1 * (g[i] - m[i])
+        v[i] = beta2 * v[i] + weight2 * g[i] * g[i]
         p[i] -= rate * m[i] / (math.sqrt(v[i]) * root + eps)
 
 
 @jit(parallel=True)
-def _pieces(p, g, m, v, rate, rest1, beta2, rest2, root, eps, size):
+def _pieces(p, g, m, v, rate, weight1, beta2, weight2, root, eps, size):
     for piece in prange((p.size + size - 1) // size):
         stop = min(p.size, (piece + 1) * size)
-        _piece(p, g, m, v, rate, rest1, beta2, rest2, root, eps, piece * size, stop)
+        _piece(p, g, m, v, rate, weight1, beta2, weight2, root, eps, piece * size, stop)
 
 
 @accelerates(adam_, lambda *arrays, **static: () if writable(*arrays) else None)
@@ -31,7 +33,7 @@ def adam_kernel(p, m, v, step, g, lr, *, betas, eps):
     step += 1
     t, (beta1, beta2) = int(step), betas
     rate, root = lr.item() / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
-    # 1 − β in double precision: made from a float32 β₂ = 0.999 it would be off by 10⁻⁵ of itself.
+    # 1 − β is computed in double precision: for β₂ = 0.999 in float32 its error would be 10⁻⁵.
     constants = map(p.dtype.type, (rate, 1 - beta1, beta2, 1 - beta2, root, eps))
     arrays = flat(p), flat(g), flat(m), flat(v)
     if p.size < 2 * PIECE:
@@ -42,4 +44,5 @@ def adam_kernel(p, m, v, step, g, lr, *, betas, eps):
 
 
 def writable(p, m, v, *others):
+    """Return whether the kernel can write p, m and v in place."""
     return p.flags.carray and m.flags.carray and v.flags.carray

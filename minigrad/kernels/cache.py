@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: a file for each, in a folder named after the source of all of them."""
+"""Compiled kernels are files on disk, in a folder whose name is a hash of all their sources."""
 
 import hashlib
 import os
@@ -17,10 +17,12 @@ from minigrad.paths import cache_root
 
 
 def _folder():
-    """numba's own cache does not see an edit in a module that a kernel imports, and it freezes
-    globals; with the hash in the name, whoever changes a line here runs the line they changed.
+    """Return the folder, whose name is a hash of the sources of all kernels.
 
-    Raises FileNotFoundError if there is no place for it.
+    numba's own cache overlooks edits in modules that a kernel imports, and the globals from there.
+    With the hash in the name, any edit here leads to a new folder, and so takes effect.
+
+    Raises FileNotFoundError if there is no place for the folder.
     """
     source = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag}".encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):
@@ -29,7 +31,7 @@ def _folder():
 
 
 class _State:
-    """The folder, None if there is no place for one, and whether files can be put there."""
+    """Holds the folder, or None if there is no place for one, and whether it can be written."""
 
     def __init__(self):
         self.folder, self.writable = None, True
@@ -42,7 +44,7 @@ class _State:
             self.give_up(error)
 
     def give_up(self, error):
-        """A cache is a convenience: without one the program is slow to start, and goes on."""
+        """Warn, and write no more files: without a cache the program is only slower to start."""
         self.writable = False
         warn(
             f"minigrad: {self.folder or 'a cache'} can't be used ({error.strerror or error}); "
@@ -54,11 +56,11 @@ _state = _State()
 
 
 class Cache(FunctionCache):
-    """What numba asks for compiled versions of a function, and gives new ones to.
+    """numba asks a Cache for compiled versions of a function, and gives it new ones.
 
-    numba's own numbers the files and keeps an index of them. Two processes that start at once can
-    give one number to two versions, and float64 arrays then meet code for float32; and it takes no
-    notice of a folder that can only be read. Here a file is named by all that it depends on.
+    numba's own cache numbers its files and keeps an index of them. Two processes that start at once
+    can give one number to two versions, so that code for float32 runs on float64 arrays. It also
+    ignores a folder that is read-only. Here a file's name depends on everything that its code does.
     """
 
     def __init__(self, function):
@@ -67,14 +69,15 @@ class Cache(FunctionCache):
 
     def _file(self, signature, codegen):
         function = self._py_func
-        code = function.__code__  # its file counts too: the benchmarks compile functions of theirs
+        code = function.__code__  # its file counts, too: benchmarks compile their own
         source = hashlib.sha256(Path(code.co_filename).read_bytes()).hexdigest()
         key = (source, code.co_firstlineno, self._index_key(signature, codegen))
-        qualname = function.__qualname__.replace("<", "").replace(">", "")  # Windows has no such
+        qualname = function.__qualname__.replace("<", "").replace(">", "")  # Windows forbids them
         name = f"{function.__module__.rpartition('.')[2]}.{qualname}"
         return _state.folder / f"{name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.nbc"
 
     def load_overload(self, signature, context):
+        """Return the compiled version for a signature, or None if there is no sound file of it."""
         if _state.folder is None:
             return None
         context.refresh()
@@ -83,20 +86,21 @@ class Cache(FunctionCache):
         except OSError:
             return None
         digest, payload = content[:32], content[32:]
-        if hashlib.sha256(payload).digest() != digest:  # after a power cut, say
+        if hashlib.sha256(payload).digest() != digest:  # damaged, for instance by a power cut
             return None
         return CompileResult._rebuild(context, *pickle.loads(payload))
 
     def save_overload(self, signature, result):
+        """Write a compiled version, if it can be stored and the folder can be written."""
         if not _state.writable:
             return
-        if result.lifted or result.library.has_dynamic_globals:  # which hold addresses of today
+        if result.lifted or result.library.has_dynamic_globals:  # these hold addresses in memory
             return
         payload = dumps(result._reduce())
         file = self._file(signature, result.codegen)
         temporary = file.with_suffix(f".{uuid.uuid4().hex}")
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)  # it may have been emptied meanwhile
+            file.parent.mkdir(parents=True, exist_ok=True)  # it may have been deleted since
             try:
                 temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
                 os.replace(temporary, file)
@@ -106,4 +110,4 @@ class Cache(FunctionCache):
             _state.give_up(error)
 
     def flush(self):
-        """numba's word for forgetting what is on disk; the folder's name does that here."""
+        """Do nothing: numba calls this to forget old files, but here the folder's name does so."""

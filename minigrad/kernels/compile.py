@@ -1,4 +1,4 @@
-"""How a kernel is compiled, what it is given, and how it says which primitive it is for."""
+"""`jit` compiles a kernel, and `accelerates` says which primitive the kernel is for."""
 
 import ctypes
 import os
@@ -18,29 +18,30 @@ COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the 
 
 
 if llvm.get_host_cpu_features().get("avx512f") and not numba.config.CPU_FEATURES:
-    # LLVM uses half of these registers, for the sake of processors that ran slower with the whole.
+    # By default LLVM uses only 256 of the 512 bits, because older processors lowered their clock
+    # for the full width.
     features = llvm.get_host_cpu_features().flatten()
     numba.config.CPU_FEATURES = f"{features},-prefer-256-bit"
 
 
 if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-    # glibc gives the memory of large arrays back as soon as they are freed, and the system would
-    # have to clear the same pages for the next training step: 2,500 of them in a step of the GAN.
+    # By default glibc returns the memory of large arrays to the system when they are freed, and the
+    # system must clear the same pages again for the next training step: 2,500 for a GAN's step.
     ctypes.CDLL(None).mallopt(-3, 2**25)  # M_MMAP_THRESHOLD, at its maximum
     ctypes.CDLL(None).mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
 
 def jit(**options):
-    """`numba.njit` with this project's settings. Options are numba's.
+    """Compile by `numba.njit` with this project's settings. options: those of numba
 
-    NumPy's error model: 1/0 is inf, not an exception. `contract` lets a·b + c become one fused
-    multiply-add; nothing that would assume away NaN, infinity or the sign of zero.
+    In NumPy's error model 1/0 is inf, not an exception. `contract` lets a·b + c become one fused
+    multiply-add. No setting assumes that NaN, infinity or −0 do not occur.
     """
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}} | options
 
     def decorate(function):
         dispatcher = numba.njit(**options)(function)
-        if os.path.isfile(function.__code__.co_filename):  # not what is typed at a prompt
+        if os.path.isfile(function.__code__.co_filename):  # code typed at a prompt has no file
             dispatcher._cache = Cache(function)
         return dispatcher
 
@@ -48,20 +49,20 @@ def jit(**options):
 
 
 def contiguous(array):
-    """The array itself, or a copy of it: C-contiguous, aligned and writable.
+    """Return the array itself, or a copy that is C-contiguous, aligned and writable.
 
-    numba compiles a kernel anew for each layout, and for read-only arrays; so one layout is all.
+    numba compiles a kernel anew for each layout and for read-only arrays, so only one is used.
     """
     return array if array.flags.carray else np.array(array, order="C")
 
 
 def flat(array):
-    """Its elements in C order, contiguous."""
+    """Return the array's elements in C order, contiguous."""
     return contiguous(array).reshape(-1)
 
 
 def accelerates(primitive, results, dtypes=COMPILED):
-    """Decorates a function that computes a primitive faster: see `Kernel` for both functions."""
+    """Decorate a function that computes a primitive: see `run`, and `results`, in `Kernel`."""
 
     def register(run):
         primitive.kernel = Kernel(dtypes, results, run)
@@ -71,7 +72,7 @@ def accelerates(primitive, results, dtypes=COMPILED):
 
 
 def like(x, *others, **static):
-    """For `accelerates`: one result like the first operand, which the others must be like, too."""
+    """Return one result like x, for `accelerates`, or None if the operands' shapes differ."""
     if any([other.shape != x.shape for other in others]):
         return None
     return ((x.shape, x.dtype),)

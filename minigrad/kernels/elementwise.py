@@ -1,10 +1,11 @@
-"""Elementwise functions, each one pass over its arrays.
+"""Each of these elementwise functions is one pass over its arrays.
 
-A kernel is a loop over flat arrays that LLVM turns into vector code. It can't do that to a call of
-the C library's expf, so in float32 eˣ, eˣ − 1 and log(1 + e) are plain arithmetic here, accurate to
-about one unit in the last place; float64, which is for checks, calls the C library.
+A kernel is a loop over flat arrays, which LLVM turns into vector code unless the loop calls the C
+library's expf. So eˣ, eˣ − 1 and, for x from 0 to 1, log(1 + x) are plain arithmetic in float32,
+accurate to about one unit in the last place. In float64, which is for checks, they call the C
+library.
 
-ZERO and ONE are float32 because that leaves the dtype of an expression as it is: numba, unlike
+ZERO, ONE and TWO are float32, so that they don't change the dtype of an expression: numba, unlike
 NumPy, makes float32 + 1 a float64.
 """
 
@@ -18,20 +19,21 @@ from minigrad import ops
 from minigrad.kernels.compile import accelerates, contiguous, flat, jit, like, prange
 from minigrad.kernels.threads import pool
 
-LARGE, PIECES = 2**17, 32  # elements that are worth sharing among threads, and in how many pieces
+LARGE, PIECES = 2**17, 32  # threads share more than LARGE elements in PIECES pieces
 
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 LOG2_E = np.float32(1 / math.log(2))
-LN2_HIGH = np.float32(0.693359375)  # ln 2 in two pieces, so that n ln 2 subtracts without rounding
-LN2_LOW = np.float32(math.log(2) - 0.693359375)  # (Cody & Waite 1980)
+# ln 2 is split in two, so that n ln 2 is subtracted without rounding (Cody & Waite 1980).
+LN2_HIGH = np.float32(0.693359375)
+LN2_LOW = np.float32(math.log(2) - 0.693359375)
 TAYLOR = tuple(np.float32(1 / math.factorial(k)) for k in (7, 6, 5, 4, 3, 2, 1))
 ATANH = tuple(np.float32(1 / k) for k in (15, 13, 11, 9, 7, 5, 3, 1))
 
 
 @register_jitable
 def _reduce_exponent(x):
-    """n = round(x / ln 2), and eʳ − 1 for r = x − n ln 2, |r| ≤ ln 2 / 2, by its Taylor series."""
-    t = min(max(x, np.float32(-104)), np.float32(89))  # beyond: 0, and infinity
+    """Return n = round(x / ln 2), and by its series eʳ − 1, r = x − n ln 2, |r| ≤ ln 2 / 2."""
+    t = min(max(x, np.float32(-104)), np.float32(89))  # beyond these eˣ is 0 or infinite
     n = np.floor(t * LOG2_E + np.float32(0.5))
     r = t - n * LN2_HIGH - n * LN2_LOW
     s = ZERO
@@ -42,7 +44,7 @@ def _reduce_exponent(x):
 
 @register_jitable
 def _times_power_of_two(x, n):
-    """x 2ⁿ, with 2ⁿ made from bits in two halves: at the ends of the range float32 has no 2ⁿ."""
+    """Return x 2ⁿ, by two factors made from bits, as float32 can't hold 2ⁿ for extreme n."""
     half = n >> np.int32(1)
     a = np.int32((half + np.int32(127)) << np.int32(23)).view(np.float32)
     b = np.int32((n - half + np.int32(127)) << np.int32(23)).view(np.float32)
@@ -50,7 +52,7 @@ def _times_power_of_two(x, n):
 
 
 def _in_float32(c_library):
-    """The decorated function of one float32; for a float64 in its place, the C library's."""
+    """Compile the decorated function for a float32 argument, and c_library for a float64."""
 
     def decorate(function):
         def scalar(x):
@@ -73,14 +75,14 @@ def _exp(x):
 
 @_in_float32(math.expm1)
 def _expm1(x):
-    """2ⁿ (eʳ − 1) + (2ⁿ − 1): for small x, n = 0 and nothing cancels."""
+    """eˣ − 1 is 2ⁿ (eʳ − 1) + (2ⁿ − 1): for small x, n is 0 and nothing cancels."""
     n, s = _reduce_exponent(x)
     return _times_power_of_two(s, n) + (_times_power_of_two(ONE, n) - ONE) if x == x else x
 
 
 @_in_float32(math.log1p)
 def _log1p(x):
-    """For x in [0, 1]: 2 artanh(u) = 2 (u + u³/3 + u⁵/5 + …) with u = x / (2 + x) ≤ 1/3."""
+    """For x in [0, 1] it is 2 artanh(u) = 2 (u + u³/3 + u⁵/5 + …) with u = x / (2 + x) ≤ 1/3."""
     u = x / (TWO + x)
     square, s = u * u, ZERO
     for coefficient in ATANH:
@@ -121,7 +123,7 @@ def _elu_pull_loop(g, y, alpha, out):
 
 @jit()
 def _leaky_relu_loop(g, x, slope, out):
-    """With g = x, leaky_relu itself. 0 · g is NaN where g is infinite, hence the second branch."""
+    """With g = x it is leaky_relu. The second branch avoids 0 · g, which is NaN for infinite g."""
     if slope != 0:
         for i in range(g.size):
             out[i] = g[i] if x[i] > ZERO else slope * g[i]
@@ -137,7 +139,7 @@ def _leaky_relu_pieces(g, x, slope, out):
         _leaky_relu_loop(g[piece], x[piece], slope, out[piece])
 
 
-@jit(fastmath={"contract", "reassoc"})  # reassoc: a vector of partial sums per row
+@jit(fastmath={"contract", "reassoc"})  # reassoc allows a vector of partial sums
 def _log_bernoulli_loop(x, logits, out):
     for i in range(x.shape[0]):
         total = out.dtype.type(0)

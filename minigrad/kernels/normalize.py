@@ -1,7 +1,8 @@
-"""The statistics of batch normalisation and their gradient: (N, C, L), channel by channel.
+"""These kernels compute the statistics of batch normalisation, and its gradient.
 
-A thread has some channels. It goes through their numbers in the order of memory, whether a channel
-has few of them side by side or one, and adds up each column over the batch in double precision.
+They see x (N, C, L) as rows (N, C · L), with L columns for each channel. A piece is a range of
+channels. A thread goes through its piece row by row, in the order of memory, whether L is large or
+1, and sums each column over the rows in double precision.
 """
 
 import numpy as np
@@ -10,12 +11,12 @@ from minigrad.kernels.compile import accelerates, contiguous, jit, prange
 from minigrad.kernels.threads import pool
 from minigrad.ops import normalization
 
-PIECES = 32  # into which the channels are divided
+PIECES = 32  # the number of pieces into which the channels are divided
 
 
 @jit()
 def _expanded(values, L):
-    """Each channel's value for each of its L columns."""
+    """Repeat each channel's value for each of its L columns."""
     out = np.empty(values.size * L, values.dtype)
     for c in range(values.size):
         out[c * L : (c + 1) * L] = values[c]
@@ -24,14 +25,14 @@ def _expanded(values, L):
 
 @jit()
 def _folded(columns, L, scale, out):
-    """The sum of each channel's L columns, times a number."""
+    """Write the sum of each channel's L columns, times a number, into out."""
     for c in range(out.size):
         out[c] = columns[c * L : (c + 1) * L].sum() * scale
 
 
 @jit()
 def _piece(i, channels, L):
-    """The channels of piece i, and their columns."""
+    """Return the channels of piece i, and their columns."""
     start, stop = i * channels // PIECES, (i + 1) * channels // PIECES
     return slice(start, stop), slice(start * L, stop * L)
 
@@ -39,12 +40,12 @@ def _piece(i, channels, L):
 @jit(parallel=True)
 def _moments(x, L, mean, variance):
     for i in prange(PIECES):
-        some, columns = _piece(i, mean.size, L)
-        _some_moments(x, L, columns, mean[some], variance[some])
+        channels, columns = _piece(i, mean.size, L)
+        _moments_of_piece(x, L, columns, mean[channels], variance[channels])
 
 
 @jit()
-def _some_moments(x, L, columns, mean, variance):
+def _moments_of_piece(x, L, columns, mean, variance):
     total = np.zeros(mean.size * L)
     for n in range(len(x)):
         row = x[n, columns]
@@ -63,12 +64,14 @@ def _some_moments(x, L, columns, mean, variance):
 @jit(parallel=True)
 def _affine(x, scale, shift, L, out):
     for i in prange(PIECES):
-        some, columns = _piece(i, scale.size, L)
-        _some_affine(x, _expanded(scale[some], L), _expanded(shift[some], L), columns, out)
+        channels, columns = _piece(i, scale.size, L)
+        _affine_of_piece(
+            x, _expanded(scale[channels], L), _expanded(shift[channels], L), columns, out
+        )
 
 
 @jit()
-def _some_affine(x, scale, shift, columns, out):
+def _affine_of_piece(x, scale, shift, columns, out):
     for n in range(len(x)):
         row, y = x[n, columns], out[n, columns]
         for j in range(row.size):
@@ -78,13 +81,13 @@ def _some_affine(x, scale, shift, columns, out):
 @jit(parallel=True)
 def _normalize_pull(g, x, mean, r, L, out):
     for i in prange(PIECES):
-        some, columns = _piece(i, mean.size, L)
-        _some_pull(g, x, mean[some], r[some], L, columns, out)
+        channels, columns = _piece(i, mean.size, L)
+        _pull_of_piece(g, x, mean[channels], r[channels], L, columns, out)
 
 
 @jit()
 def _products(g, x, centre, columns):
-    """Σ g and Σ g (x − centre) of each column."""
+    """Return Σ g and Σ g (x − centre) of each column."""
     total, along = np.zeros(centre.size), np.zeros(centre.size)
     for n in range(len(x)):
         cotangent, row = g[n, columns], x[n, columns]
@@ -95,7 +98,7 @@ def _products(g, x, centre, columns):
 
 
 @jit()
-def _some_pull(g, x, mean, r, L, columns, out):
+def _pull_of_piece(g, x, mean, r, L, columns, out):
     centre, scale, count = _expanded(mean, L), _expanded(r, L), len(x) * L
     total, along = _products(g, x, centre, columns)
     average, slope = np.empty_like(mean), np.empty_like(mean)
@@ -111,23 +114,23 @@ def _some_pull(g, x, mean, r, L, columns, out):
 @jit(parallel=True)
 def _normalized_sum(g, x, mean, L, out):
     for i in prange(PIECES):
-        some, columns = _piece(i, mean.size, L)
-        _, along = _products(g, x, _expanded(mean[some], L), columns)
-        _folded(along, L, 1.0, out[some])
+        channels, columns = _piece(i, mean.size, L)
+        _, along = _products(g, x, _expanded(mean[channels], L), columns)
+        _folded(along, L, 1.0, out[channels])
 
 
 def _rows(x):
-    """(N, C, …) as rows (N, C · L), and L."""
+    """Return x (N, C, …) as rows (N, C · L), and L."""
     return contiguous(x).reshape(len(x), -1), x.size // (x.shape[0] * x.shape[1])
 
 
 def _channel(x):
-    """The shape and the dtype of a number for each channel."""
+    """Return the shape and the dtype of a result with one number for each channel."""
     return x.shape[1:2], x.dtype
 
 
 def _unless_empty(x, *results):
-    """Empty arrays are left to the forward."""
+    """Return the results, or None to leave an empty x to the forward."""
     return results if x.size else None
 
 

@@ -1,4 +1,4 @@
-"""Where the maxima of pooling are, and pixel shuffling."""
+"""These kernels find the maxima of windows, and shuffle pixels."""
 
 from functools import lru_cache
 
@@ -35,8 +35,8 @@ def _places(x, *, kernel, stride, padding):
 def argmax_windows(y, x, *, kernel, stride, padding):
     N, C, H, W = x.shape
     images = contiguous(x).reshape(N * C, H, W)
-    how = [tuple(map(int, pair)) for pair in (kernel, stride, padding)]
-    _argmax_windows(images, *how, y.reshape(N * C, *y.shape[2:]))
+    window = [tuple(map(int, pair)) for pair in (kernel, stride, padding)]
+    _argmax_windows(images, *window, y.reshape(N * C, *y.shape[2:]))
 
 
 @jit(parallel=True)
@@ -50,8 +50,10 @@ def _rearrange(x, order, out):
 
 @lru_cache(maxsize=32)
 def _order(shape, axes):
-    """The numbers of an array of that shape, row by row, after a transposition. Unsigned indices
-    are not checked for being negative."""
+    """Return the indices of an array's elements in the order that they have after a transposition.
+
+    The indices are unsigned, so that numba need not check whether they are negative.
+    """
     return np.arange(np.prod(shape), dtype=np.uintp).reshape(shape).transpose(axes).reshape(-1)
 
 

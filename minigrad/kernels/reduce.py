@@ -1,4 +1,4 @@
-"""Reductions. Each sums in an order that the shape alone decides."""
+"""Each of these reductions sums in an order that depends on the shape alone."""
 
 import math
 
@@ -9,10 +9,10 @@ from minigrad.kernels.compile import accelerates, contiguous, flat, jit
 from minigrad.kernels.elementwise import _exp
 from minigrad.ops.reductions import axes_of, reduced_shape
 
-BLOCK = 4096  # summed apart, so that the rounding error of a long sum stays that of a short one
+BLOCK = 4096  # numbers summed apart, so that a long sum rounds as little as a short one
 
 
-@jit(fastmath={"contract", "reassoc"})  # reassoc: a vector of partial sums along the row
+@jit(fastmath={"contract", "reassoc"})  # reassoc allows a vector of partial sums
 def _sum_rows(x, out):
     for a in range(x.shape[0]):
         out[a] = 0
@@ -52,9 +52,11 @@ def _reduced(x, *, axis, keepdims):
 
 @accelerates(ops.sum, _reduced)
 def sum(y, x, *, axis, keepdims):
-    """Axes side by side are summed at once, as the middle one of three; then those further left.
-    No element is moved for it."""
-    if axis is None:  # the usual case, and a short cut
+    """Sum adjacent axes at once, as the middle one of three axes, and then any further to the left.
+
+    No element is moved.
+    """
+    if axis is None:  # a short cut for the usual case
         return _sum_rows(contiguous(x).reshape(1, x.size), y.reshape(1))
     axes = sorted(axes_of(x, axis))
     if not axes:

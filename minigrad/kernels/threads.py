@@ -1,4 +1,4 @@
-"""The threads that all parallel kernels share, and how they wait for the next one."""
+"""All parallel kernels share one pool of threads."""
 
 import ctypes
 import os
@@ -10,16 +10,16 @@ import numba
 
 
 class _Pool:
-    """The threads that all parallel kernels share: `with pool:` around each call of one.
+    """Each call of a parallel kernel is inside `with pool:`.
 
-    It is a lock, because two Python threads that enter parallel kernels at once abort the process
-    under numba's simplest threading layer.
+    The pool is a lock, because two Python threads that enter parallel kernels at once abort the
+    process under numba's simplest threading layer.
 
-    And it decides how threads wait for the next kernel, which in training is never far. OpenMP's,
-    as in PyTorch, spin for a while before they sleep; those of TBB sleep at once, and to wake them
-    costs a tenth of a training step, more on a virtual machine. Beside another busy process it is
-    the other way round: there NUMBA_THREADING_LAYER=tbb is faster, for whoever has time does the
-    work that is left. So TBB is the second choice, where there is no OpenMP.
+    It also chooses OpenMP's threads or, where there is no OpenMP, TBB's. OpenMP's threads, as in
+    PyTorch, spin for a while before they sleep, and in training the next kernel soon comes. TBB's
+    threads sleep at once, and waking them costs a tenth of a training step, or more on a virtual
+    machine. Beside another busy process, however, TBB is faster, because a thread that has time
+    takes over the work of others: set NUMBA_THREADING_LAYER=tbb there.
     """
 
     def __init__(self):
@@ -34,7 +34,7 @@ class _Pool:
     def _start(self):
         if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
             numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
-        try:  # numba looks for TBB by name; loaded from where pip puts it, it is found
+        try:  # numba finds TBB, which it looks for by name, once it is loaded from pip's folder
             ctypes.CDLL(str(Path(sys.prefix, "lib", "libtbb.so.12")), mode=ctypes.RTLD_GLOBAL)
         except OSError:
             pass
