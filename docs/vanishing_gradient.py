@@ -1,7 +1,7 @@
-"""The figures of docs/vanishing_gradient.md: `python -m docs.vanishing_gradient`, three minutes.
+"""Draw the figures of docs/vanishing_gradient.md: `python -m docs.vanishing_gradient`, 3 minutes.
 
-Trains the pair for a while, freezes G, goes on with D until it wins, and measures after each of its
-steps how much gradient either loss would give to G.
+The pair is trained for a while. Then G is frozen, D goes on until it wins, and after each of D's
+steps it is measured how much gradient each loss would give to G.
 """
 
 import argparse
@@ -16,19 +16,20 @@ from models import gan
 from train_gan import make_networks, make_step
 
 FOLDER = Path(__file__).parent
-LOSSES = {  # of G, as functions of the logit h of one of its images
+LOSSES = {  # G's losses, as functions of the logit h of one of G's images
     "minimax: log(1 − σ(h))": lambda h: ops.logsigmoid(-h),
     "non-saturating: −log σ(h)": lambda h: -ops.logsigmoid(h),
 }
 
 
 def slopes(h):
-    """{loss: |dL_G/dh|} at each of the logits h, by reverse-mode differentiation."""
+    """Return {loss: |dL_G/dh|} at each of the logits h, by reverse-mode differentiation."""
     h = Tensor(h, requires_grad=True)
     return {name: abs(grad(loss(h).sum(), h)[0]).numpy() for name, loss in LOSSES.items()}
 
 
 def draw_slopes(path):
+    """Draw the slopes of both losses against h."""
     h = np.linspace(-12, 6, 400)
     with figure(path, (6.5, 3.6)) as axes:
         for name, slope in slopes(h).items():
@@ -41,7 +42,7 @@ def draw_slopes(path):
 
 
 def measure(g, d, z):
-    """D's mean belief in G's images, and for each loss the norm of its gradient in G's weights."""
+    """Return D's mean belief in G's images, and the norm of each loss's gradient in G's weights."""
     h = d(g(z))
     weights = list(g.parameters())
     norms = []
@@ -52,7 +53,7 @@ def measure(g, d, z):
 
 
 def starve(options):
-    """Rows of `measure`, one after each of D's steps, from a pair trained for `warmup` steps."""
+    """Train a pair for `warmup` steps, then D alone. Returns a row of `measure` for each D."""
     images = gan.scaled(data.load("fashion-mnist", options.data_dir).train_images)
     random.seed(0)
     g, d, adam_g, adam_d = make_networks("conv", lr=1e-3)
@@ -73,6 +74,7 @@ def starve(options):
 
 
 def draw_starvation(path, rows):
+    """Draw the norms of both gradients against D's mean belief."""
     belief, *norms = rows.T
     with figure(path, (6.5, 3.6)) as axes:
         for name, norm in zip(LOSSES, norms, strict=True):
@@ -84,6 +86,7 @@ def draw_starvation(path, rows):
 
 
 def main(arguments=None):
+    """Run the command line."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_option("warmup", type=whole(0), default=300, help=argparse.SUPPRESS)
     parser.add_option("steps", type=whole(1), default=300, help="D's steps alone (%(default)s)")
