@@ -6,7 +6,7 @@ from pathlib import Path
 from minigrad import Tensor, data, optim, random, training
 from minigrad.console import say, script
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH may keep it out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH keeps this folder out
 from models import FILES, gan
 from models.evaluation import statistics
 from models.pictures import draw_gan, generated, unit_range
@@ -45,7 +45,7 @@ def make_networks(arch, lr):
 
 
 def train(options, seed):
-    """Do one run, from data to pictures, in any process of joblib's. Returns its summary."""
+    """Do one run, from data to pictures, in a process of joblib's. Returns the summary."""
     dataset = data.load("fashion-mnist", options.data_dir)
     images = dataset.train_images
     batches = training.Batches(len(images), BATCH, drop_last=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from minigrad import data, ops, optim, random, training
 from minigrad.console import say, script, warn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH may keep it out
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH keeps this folder out
 from models import FILES
 from models.evaluation import evaluate_all, evaluate_subset
 from models.pictures import draw_vae
@@ -29,7 +29,7 @@ def make_step(vae, adam):
 
 
 def train(options, number):
-    """Do run `number`, from data to pictures, in any process of joblib's. Returns its summary."""
+    """Do run `number`, from data to pictures, in a process of joblib's. Returns the summary."""
     dataset = data.load("mnist", options.data_dir)
     subset, images, size = static_subset(dataset), dataset.train_images, options.batch_size
     if size > len(images):

@@ -13,7 +13,7 @@ PLAIN = str.maketrans({"±": "+-", "−": "-", "…": "...", "×": "x", "σ": "s
 
 
 class Forgiving:
-    """Wraps a stream, or None, so that write and flush never fail; all else is the stream's."""
+    """It wraps a stream, or None, so that write and flush never fail; all else is the stream's."""
 
     def __init__(self, stream):
         self._stream = stream

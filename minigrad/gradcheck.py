@@ -47,9 +47,9 @@ def gradcheck(
 
     Warns (UserWarning) if f does not take complex numbers, and uses the five-point stencil then.
 
-    Each row of the Jacobian is compared by a cotangent with one random entry, and a sum of all rows
-    by a cotangent of random entries. A cotangent of ones would pass a pull that is right for ones
-    alone, and would test nothing of BatchNorm's pull, which is zero for it.
+    A cotangent with one random entry tests each row of the Jacobian, and one with random entries
+    throughout tests a sum of all rows. A cotangent of ones would let a pull pass that is right for
+    ones alone, and would test nothing of BatchNorm's pull, whose answer to ones is zero.
     """
     points = [np.array(x, dtype=np.float64) for x in _several(inputs)]
     values = _values(f, points)
@@ -139,7 +139,7 @@ def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
         with warnings.catch_warnings():  # NumPy only warns where it drops the imaginary part
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             exact, exact_error = _columns(f, points, _complex_column)
-    except Exception as refusal:  # f refuses complex numbers in its own way
+    except Exception as refusal:  # f may raise anything for complex numbers
         if method == "complex":
             raise
         warnings.warn(
@@ -152,7 +152,7 @@ def _jacobian(f, points, method) -> tuple[np.ndarray, np.ndarray, str]:
     if method == "auto":
         bound = error + 1e-6 * _largest(differences, points)
         if not (np.abs(exact - differences) <= bound).all():
-            return differences, error, "five-point"  # f is not analytic, such as |z|
+            return differences, error, "five-point"  # f is not analytic, as |z| is not
     return exact, exact_error, "complex"
 
 

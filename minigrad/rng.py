@@ -25,7 +25,7 @@ class _Root:
 
 
 class _Stream(threading.local):
-    """Holds the calling thread's generator, which is made when that thread first uses it."""
+    """A _Stream holds a thread's generator, which is made when the thread first uses it."""
 
     def __init__(self):
         source: Any = 0

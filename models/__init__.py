@@ -1,4 +1,4 @@
-"""The homework has networks and losses, measurements, and pictures."""
+"""These modules are the homework: its networks and losses, measurements and pictures."""
 
 # Patterns for the files that runs of the two scripts leave, besides those of every run.
 FILES = (

@@ -1,4 +1,4 @@
-"""The homework has generative adversarial networks (Goodfellow et al. 2014) for 28 × 28 pixels.
+"""The homework's generative adversarial networks (Goodfellow et al. 2014) have 28 × 28 pixels.
 
 G maps latents z ~ N(0, I) to images, and D maps images to logits h. The larger h, the more an image
 looks real to D: σ(h) is D's probability that it is real. Images are in [−1, 1].
@@ -92,7 +92,7 @@ def discriminator_loss(g, d, x_real) -> Tensor:
 
 
 def generator_loss_nonsaturating(g, d, x_real) -> Tensor:
-    """L_G = −⟨log σ(h_fake)⟩. Its slope in h is steepest, −1, where D is sure of G's fakes."""
+    """L_G = −⟨log σ(h_fake)⟩. Its slope in h is steepest, −1, where D is sure that x is fake."""
     return -ops.logsigmoid(d(fake_images(g, x_real))).mean()
 
 
@@ -118,7 +118,7 @@ def critic_loss(g, d, x_real, penalty=10) -> Tensor:
     x.requires_grad = True
     (slope,) = grad(d(x).sum(), x, create_graph=True)
     squares = ops.sum(ops.multiply(slope, slope), axis=tuple(range(1, x.ndim)))
-    excess = ops.sqrt(squares + 1e-12) - 1  # for a constant D, √0 has no finite slope
+    excess = ops.sqrt(squares + 1e-12) - 1  # 1e-12 keeps √'s slope finite for a constant D
     h_real, h_fake = logits(d, x_real, x_fake)
     return h_fake.mean() - h_real.mean() + penalty * (excess * excess).mean()
 

@@ -27,7 +27,8 @@ def draw_vae(vae, folder, dataset, subset, metrics) -> None:
         if vae.z_dim == 2:
             m, _ = gaussian_parameters(vae.encoder(Tensor(pixels(dataset.test_images))))
             save_scatter(folder / "latent.png", m.numpy(), dataset.test_labels)
-    pairs = np.stack([subset, rebuilt], axis=1).reshape(-1, 28, 28)  # pairs, side by side
+    # Each image is followed by its reconstruction.
+    pairs = np.stack([subset, rebuilt], axis=1).reshape(-1, 28, 28)
     save_grid(folder / "reconstructions.png", pairs, 20)
     curves = {"training −ELBO": "nelbo", "KL": "kl", "reconstruction": "rec"}
     curves["static subset −ELBO"] = "subset_nelbo"

@@ -1,4 +1,4 @@
-"""The homework has a variational autoencoder (Kingma & Welling 2014) of 784 pixels, z latents."""
+"""The homework's variational autoencoder (Kingma & Welling 2014) has 784 pixels, z latents."""
 
 from minigrad import Tensor, nn, no_grad, ops
 from minigrad.distributions import (

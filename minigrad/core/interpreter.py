@@ -1,6 +1,6 @@
-"""Each thread has an Interpreter, which says how operations run, and blocks that change it.
+"""Each thread has an Interpreter, which says how operations run; blocks like no_grad change it.
 
-For every operation `bind` in primitive.py asks it whether to record the operation for `backward`,
+For every operation, `bind` in primitive.py asks it whether to record the operation for `backward`,
 whether a kernel may accelerate it, and which observer to tell that it ran.
 """
 
@@ -45,7 +45,7 @@ current = _Thread()  # current.interpreter is the calling thread's Interpreter
 
 
 class setting:
-    """Changes the interpreter inside a `with` block, or a decorated function or generator.
+    """A setting changes the interpreter in a `with` block or in a decorated function or generator.
 
     One object can serve several blocks: one after another, nested, or in several threads.
     """

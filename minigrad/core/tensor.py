@@ -22,7 +22,7 @@ clock = itertools.count(1)  # numbers recorded operations and writes in the orde
 
 
 class SetGrad:
-    """Stands in for a primitive when an observer is told that a leaf's `.grad` is set or cleared.
+    """SetGrad replaces the primitive when an observer is told that a leaf's `.grad` was changed.
 
     An observer that records a whole training step must record this effect, too.
     """

@@ -30,7 +30,7 @@ def fetch(name: str, cache: Path, tried: list[str], progress: bool) -> dict[str,
         cache.mkdir(parents=True, exist_ok=True)
         # Each file is written into a folder of this call's own and then renamed, so that no crash
         # and no other process leaves part of a file under its right name. The folder is inside the
-        # cache because a rename cannot cross file systems. Each reading verifies, without fsync.
+        # cache because a rename cannot cross file systems. Reading verifies, so no fsync is needed.
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as scratch:
             for source, get in _sources(name, Path(scratch), progress):
                 warn(f"minigrad: fetching {name}: {source}")

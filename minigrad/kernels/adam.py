@@ -33,7 +33,7 @@ def adam_kernel(p, m, v, step, g, lr, *, betas, eps):
     step += 1
     t, (beta1, beta2) = int(step), betas
     rate, root = lr.item() / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
-    # 1 − β is computed in double precision: for β₂ = 0.999 in float32 its error would be 10⁻⁵.
+    # 1 − β is taken in double precision: a float32 β₂ = 0.999 gives it a relative error of 10⁻⁵.
     constants = map(p.dtype.type, (rate, 1 - beta1, beta2, 1 - beta2, root, eps))
     arrays = flat(p), flat(g), flat(m), flat(v)
     if p.size < 2 * PIECE:

@@ -31,7 +31,7 @@ def _folder():
 
 
 class _State:
-    """Holds the folder, or None if there is no place for one, and whether it can be written."""
+    """_State has the folder, or None if there is no place for it, and whether it can be written."""
 
     def __init__(self):
         self.folder, self.writable = None, True

@@ -62,7 +62,7 @@ def flat(array):
 
 
 def accelerates(primitive, results, dtypes=COMPILED):
-    """Decorate a function that computes a primitive: see `run`, and `results`, in `Kernel`."""
+    """Register the decorated function as `run`, with `results`, of a primitive's `Kernel`."""
 
     def register(run):
         primitive.kernel = Kernel(dtypes, results, run)

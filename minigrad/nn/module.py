@@ -1,4 +1,4 @@
-"""Modules are functions that own parameters, named as in PyTorch so that weights fit there."""
+"""Modules are functions that own parameters, with PyTorch's names so that weights fit both."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,7 @@ from minigrad.core.tensor import Tensor, replace
 
 
 class Parameter(Tensor):
-    """A Parameter is trained; a plain Tensor attribute is a buffer, which is only saved."""
+    """A Parameter is a Tensor that is trained. A plain Tensor attribute is a buffer: only saved."""
 
     __slots__ = ()
 
@@ -139,7 +139,8 @@ class Module:
         Make the optimiser afterwards, because its state keeps the dtype that the parameters had.
         """
         floating = [t for _, t in _once(self.named_tensors()) if t.dtype.kind == "f"]
-        arrays = [tensor.data.astype(np.float64) for tensor in floating]  # all, before any write
+        # All arrays are made before any is written, because memory may run out.
+        arrays = [tensor.data.astype(np.float64) for tensor in floating]
         for tensor, array in zip(floating, arrays, strict=True):
             replace(tensor, array)
         return self

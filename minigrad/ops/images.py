@@ -33,7 +33,7 @@ def _pair(name, what, value, low):
 
 
 def _fits(name, x, kernel, stride, padding):
-    """Return the numbers of places of a kernel on x. Raise ValueError if it fits nowhere."""
+    """Return how many places a kernel has on x along each axis; raise ValueError if it has none."""
     if x.ndim != 4:
         raise ValueError(f"{name}: x has shape {x.shape}; it must be (N, C, H, W)")
     if min(kernel) < 1:

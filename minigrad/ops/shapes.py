@@ -85,7 +85,8 @@ broadcast_to.pulls = (lambda g, y, x, shape: g,)
 # ---- indexing: its arrays are operands, so that a graph that runs again selects again
 
 
-BASIC = (int, np.integer, np.bool_, slice, type(None), type(...))  # not arrays, in an index
+# An index may hold these besides arrays.
+BASIC = (int, np.integer, np.bool_, slice, type(None), type(...))
 ARRAY = "array"  # stands for the next array operand in an index
 ALL_BUT_FIRST = range(1, 2**31)  # the numbers of all operands but the first
 

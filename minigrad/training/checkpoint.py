@@ -23,11 +23,11 @@ DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32
 
 
 class CheckpointError(Exception):
-    """A file is missing, damaged, or no such checkpoint. The message says which file, and why."""
+    """A file is missing, damaged, or not a checkpoint. The message says which file, and why."""
 
 
 def save(path, arrays: Mapping[str, np.ndarray], **metadata) -> None:
-    """Write named arrays, and metadata that JSON can hold, into a file that replaces that at path.
+    """Write named arrays, and metadata that JSON can hold, to path, replacing any file there.
 
     Raises ValueError for anything that `load` could not return unchanged. After this or any other
     error, such as a full disk (OSError), the old file at path is still there, whole.
@@ -108,7 +108,7 @@ def _checksum(content):
 
 @contextmanager
 def replacing(path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and rename that file to `path` after the block.
+    """Yield a temporary path beside `path`, and rename that file to `path` after the block.
 
     If the block fails, or the machine stops in it, the old file at path is still there, whole. If
     path is a symbolic link, the link stays, and the file that it leads to is replaced.

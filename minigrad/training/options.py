@@ -1,4 +1,4 @@
-"""A training script reads its command line, and ends, in these ways."""
+"""These functions read a training script's command line, and end the script."""
 
 import argparse
 import math

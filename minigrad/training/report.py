@@ -102,7 +102,7 @@ _drawing = threading.RLock()  # all threads share matplotlib's settings
 
 @contextmanager
 def figure(path, size) -> Iterator[Any]:
-    """Give axes to draw on, and save the figure at the end of the block.
+    """Yield axes to draw on, and save the figure at the end of the block.
 
     The figure looks the same whatever a notebook, a matplotlibrc or MPLBACKEND asks for, and
     afterwards their settings are as they were before.

@@ -17,7 +17,8 @@ def repeat(task, options, numbers, unit, save_as=None, files=()) -> None:
 
     files: as for `Run`, because save_as may be in an earlier run's folder
     """
-    from joblib import Parallel, delayed  # only now: others need not have it
+    # Other trainings need no joblib, so it is imported only here.
+    from joblib import Parallel, delayed
 
     several = options.runs > 1
     if several and save_as and (archive := make_room(save_as, options.resume, files)):
