@@ -16,14 +16,11 @@ UNIT = "pixels in [0, 1]"
 
 
 def make_step(loss, g, d, adam_g, adam_d):
-    """Return the function that is called for each batch. loss: a name in gan.HALVES"""
-    loss_of_d, loss_of_g = gan.HALVES[loss]
+    """Return the function that trains on a batch. loss: a name in gan.LOSSES"""
+    loss_of_d, loss_of_g = gan.LOSSES[loss]
 
     def step(x_real):
-        """Update D from x_real (64, 1, 28, 28), and then G from the updated D.
-
-        Each loss's gradients go to its own network alone. Returns the losses before the updates.
-        """
+        """Update D from x_real (64, 1, 28, 28), then G from that D. Returns the losses before."""
         d_loss = loss_of_d(g, d, x_real)
         adam_d.zero_grad()
         d_loss.backward(inputs=adam_d.params)
@@ -45,7 +42,7 @@ def make_networks(arch, lr):
 
 
 def train(options, seed):
-    """Do one run, from data to pictures, in a process of joblib's. Returns the summary."""
+    """Do one run, from data to pictures. Returns its summary."""
     dataset = data.load("fashion-mnist", options.data_dir)
     images = dataset.train_images
     batches = training.Batches(len(images), BATCH, drop_last=True)
@@ -90,15 +87,14 @@ def run_folder(options, seed):
 
 
 def parse(arguments=None):
-    """Return the options of the command line."""
     parser = training.Parser(description=__doc__)
     add = parser.add_option
     add("arch", choices=gan.NETWORKS, default="conv", help="networks (%(default)s)")
-    add("loss", choices=gan.HALVES, default="nonsaturating", help="(%(default)s)")
-    add("epochs", type=training.whole(1), default=1, help="passes over the data (%(default)s)")
-    add("iter_max", type=training.whole(1), help="end after so many steps (default: --epochs)")
-    add("iter_save", type=training.whole(1), default=300, help="save every … (%(default)s)")
-    add("seed", type=training.whole(0), default=0, help="of the first run (%(default)s)")
+    add("loss", choices=gan.LOSSES, default="nonsaturating", help="(%(default)s)")
+    add("epochs", type=training.at_least(1), default=1, help="passes over the data (%(default)s)")
+    add("iter_max", type=training.at_least(1), help="end after so many steps (default: --epochs)")
+    add("iter_save", type=training.at_least(1), default=300, help="save every … (%(default)s)")
+    add("seed", type=training.at_least(0), default=0, help="of the first run (%(default)s)")
     add("out", type=training.folder_path, help="results go here (default: out_LOSS)")
     parser.add_run_options()
     options = parser.parse_args(arguments)

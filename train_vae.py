@@ -15,7 +15,7 @@ from models.vae import VAE
 
 
 def make_step(vae, adam):
-    """Return the function that is called for each batch."""
+    """Return the function that trains on a batch."""
 
     def step(x):
         """Update the VAE from x (N, 784), from 0 to 1. Returns the bounds before the update."""
@@ -29,7 +29,7 @@ def make_step(vae, adam):
 
 
 def train(options, number):
-    """Do run `number`, from data to pictures, in a process of joblib's. Returns the summary."""
+    """Do run `number`, from data to pictures. Returns its summary."""
     dataset = data.load("mnist", options.data_dir)
     subset, images, size = static_subset(dataset), dataset.train_images, options.batch_size
     if size > len(images):
@@ -65,10 +65,9 @@ def train(options, number):
 
 def evaluate_saved(options, number):
     """Evaluate the weights that an earlier run saved, and write nothing. Returns the results."""
-    dataset = data.load("mnist", options.data_dir)
+    dataset, vae = data.load("mnist", options.data_dir), VAE(options.z)
     path = run_folder(options, number) / f"model-{options.iter_max:05d}.safetensors"
     state, _ = training.load(path)
-    vae = VAE(options.z)
     try:
         vae.load_state_dict(state)
     except ValueError as error:
@@ -84,17 +83,16 @@ def run_folder(options, number):
 
 
 def parse(arguments=None):
-    """Return the options of the command line."""
     parser = training.Parser(description=__doc__)
     add = parser.add_option
     what = "0: evaluate saved weights; 1: train; 2: train, then the IWAE bounds (%(default)s)"
     add("train", type=int, choices=(0, 1, 2), default=1, help=what)
-    add("z", type=training.whole(1), default=10, help="latent dimensions (%(default)s)")
-    add("iter_max", type=training.whole(1), default=20_000, help="iterations (%(default)s)")
-    add("iter_save", type=training.whole(1), default=10_000, help="save every … (%(default)s)")
-    add("run", type=training.whole(0), default=0, help="the first run's number (%(default)s)")
-    add("seed", type=training.whole(0), help="of the first run (default: its number)")
-    add("batch_size", type=training.whole(1), default=100, help="images (%(default)s)")
+    add("z", type=training.at_least(1), default=10, help="latent dimensions (%(default)s)")
+    add("iter_max", type=training.at_least(1), default=20_000, help="iterations (%(default)s)")
+    add("iter_save", type=training.at_least(1), default=10_000, help="save every … (%(default)s)")
+    add("run", type=training.at_least(0), default=0, help="the first run's number (%(default)s)")
+    add("seed", type=training.at_least(0), help="of the first run (default: its number)")
+    add("batch_size", type=training.at_least(1), default=100, help="images (%(default)s)")
     add("out", type=training.folder_path, default="runs", help="results go here (%(default)s)")
     parser.add_run_options()
     options = parser.parse_args(arguments)

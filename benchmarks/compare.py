@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.turns import NOISE
 from minigrad import console
-from minigrad.training import whole
+from minigrad.training import at_least
 from minigrad.training.report import LABELS, summarise
 from models.subset import SUBSET_PIXELS_ON
 
@@ -58,9 +58,9 @@ def compare(ours, theirs):
 def main():
     """Run the command line."""
     parser = console.Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=whole(2), default=5)
-    parser.add_argument("--z", type=whole(1), default=10)
-    parser.add_argument("--iter_max", type=whole(1), default=20_000)
+    parser.add_argument("--runs", type=at_least(2), default=5)
+    parser.add_argument("--z", type=at_least(1), default=10)
+    parser.add_argument("--iter_max", type=at_least(1), default=20_000)
     parser.add_argument("--out", type=Path, default=Path("runs/compare"))
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--page", type=Path, default=DOCS / "results.md")

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import Tensor, data, grad, ops, random
 from minigrad.console import say, script
-from minigrad.training import Batches, Parser, clean_exit, figure, folder_path, whole
+from minigrad.training import Batches, Parser, at_least, clean_exit, figure, folder_path
 from models import gan
 from train_gan import make_networks, make_step
 
@@ -88,8 +88,8 @@ def draw_starvation(path, rows):
 def main(arguments=None):
     """Run the command line."""
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_option("warmup", type=whole(0), default=300, help=argparse.SUPPRESS)
-    parser.add_option("steps", type=whole(1), default=300, help="D's steps alone (%(default)s)")
+    parser.add_option("warmup", type=at_least(0), default=300, help=argparse.SUPPRESS)
+    parser.add_option("steps", type=at_least(1), default=300, help="D's steps alone (%(default)s)")
     parser.add_option("out", type=folder_path, default=FOLDER, help="for figures (%(default)s)")
     parser.add_option("data_dir", type=Path, help="where Fashion-MNIST lies")
     options = parser.parse_args(arguments)

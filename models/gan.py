@@ -1,4 +1,4 @@
-"""The homework's generative adversarial networks (Goodfellow et al. 2014) have 28 × 28 pixels.
+"""The homework's generative adversarial networks (Goodfellow et al. 2014) for 28 × 28 images.
 
 G maps latents z ~ N(0, I) to images, and D maps images to logits h. The larger h, the more an image
 looks real to D: σ(h) is D's probability that it is real. Images are in [−1, 1].
@@ -128,7 +128,7 @@ def generator_loss_wasserstein(g, d, x_real) -> Tensor:
     return -d(fake_images(g, x_real)).mean()
 
 
-HALVES = {
+LOSSES = {
     "nonsaturating": (discriminator_loss, generator_loss_nonsaturating),
     "minimax": (discriminator_loss, generator_loss_minimax),
     "wasserstein_gp": (critic_loss, generator_loss_wasserstein),

@@ -38,7 +38,7 @@ def draw_vae(vae, folder, dataset, subset, metrics) -> None:
 def draw_gan(folder, metrics) -> None:
     """Draw the losses, and an animation of the run's pictures of fake images."""
     save_curves(folder / "losses.png", metrics, {"D": "d_loss", "G": "g_loss"}, "loss")
-    fakes = folder.glob("fake_[0-9]*.png")
+    fakes = folder.glob("fake_[0-9]*[0-9].png")
     in_order = sorted(fakes, key=lambda path: (len(path.name), path.name))  # 9950 before 10000
     save_animation(folder / "training.gif", in_order)
 
@@ -51,7 +51,8 @@ def unit_range(x) -> np.ndarray:
 @no_grad()
 def generated(g, z) -> np.ndarray:
     """Return G's images of z in evaluation mode: (N, 28, 28) in [0, 1]."""
+    mode = g.training
     g.eval()
     x = g(z).numpy()
-    g.train()
+    g.train(mode)
     return unit_range(x)

@@ -26,13 +26,13 @@ class CheckpointError(Exception):
     """A file is missing, damaged, or not a checkpoint. The message says which file, and why."""
 
 
-def save(path, arrays: Mapping[str, np.ndarray], **metadata) -> None:
+def save(path, arrays: Mapping[str, np.ndarray], /, **metadata) -> None:
     """Write named arrays, and metadata that JSON can hold, to path, replacing any file there.
 
     Raises ValueError for anything that `load` could not return unchanged. After this or any other
     error, such as a full disk (OSError), the old file at path is still there, whole.
     """
-    contiguous = {name: _storable(name, array) for name, array in arrays.items()}
+    contiguous = {name: storable(name, array) for name, array in arrays.items()}
     if "sha256" in metadata:
         raise ValueError("save: the metadata's name sha256 is reserved for the file's checksum")
     try:
@@ -52,7 +52,7 @@ def save(path, arrays: Mapping[str, np.ndarray], **metadata) -> None:
         temporary.write_bytes(content)
 
 
-def _storable(name, array):
+def storable(name, array):
     """Return the array in row-major order and native byte order, if `load` could read it."""
     if not isinstance(name, str) or name == "__metadata__":
         raise ValueError(f"save: {name!r} cannot name an array: give text, but not __metadata__")

@@ -37,9 +37,9 @@ class Lock:
         while not os.path.exists(self.path) or not os.path.samestat(
             os.fstat(file), os.stat(self.path)
         ):  # its holder has removed this file, and another run may hold a new one
-            _unlock(file)
+            _unlock(file, os.getpid())
             file = self._open()
-        self.release = weakref.finalize(self, _unlock, file)
+        self.release = weakref.finalize(self, _unlock, file, os.getpid())
 
     def _open(self):
         file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o644)
@@ -64,8 +64,9 @@ class Lock:
         self.release()
 
 
-def _unlock(file):
-    if fcntl is not None:
+def _unlock(file, pid):
+    """Give the lock up, unless this is a forked copy of the process that took it."""
+    if fcntl is not None and os.getpid() == pid:
         fcntl.flock(file, fcntl.LOCK_UN)  # close alone would leave the lock to forked copies
     os.close(file)
 
@@ -177,11 +178,11 @@ def make_room(path, replace, files=()):
         return archive
     if replace or not RUN_FILES.fullmatch(path.name):
         raise Abort(f"{path} is not a summary of several runs; move it, or choose another --out")
-    names, lock = earlier_run(path.parent, files), Lock(path.parent)
+    lock = Lock(path.parent)
     try:
-        return set_aside(path.parent, names)
+        return set_aside(path.parent, earlier_run(path.parent, files))
     finally:
-        lock.release()
+        lock.undo()
 
 
 def remove_unfinished(folder, files=()):

@@ -15,8 +15,8 @@ from minigrad.training.folder import Abort
 class Metrics:
     """Metrics has a run's lines, in memory and in its file, and what was logged since the last one.
 
-    The run goes on after `iteration`. It makes later lines, and a last line that is incomplete,
-    again. Raises Abort if another line is damaged.
+    The run goes on after `iteration`. Later lines, and an incomplete last line, are dropped: they
+    are written again. Raises Abort if another line is damaged.
     """
 
     def __init__(self, path, iteration):
@@ -39,7 +39,7 @@ class Metrics:
             if not math.isfinite(number):
                 raise Abort(
                     f"{name} is {number} at iteration {iteration}: the training has diverged; try "
-                    "a smaller --lr"
+                    "a smaller step size, --lr"
                 )
             self.recent.setdefault(name, []).append(number)
 

@@ -28,15 +28,15 @@ class Parser(console.Parser):
     def add_run_options(self):
         """Add the options that all scripts share."""
         add = self.add_option
-        add("runs", type=whole(1), default=1, help="how many runs (%(default)s)")
-        add("jobs", type=whole(1), default=1, help="runs side by side (%(default)s)")
+        add("runs", type=at_least(1), default=1, help="how many runs (%(default)s)")
+        add("jobs", type=at_least(1), default=1, help="runs side by side (%(default)s)")
         add("lr", type=positive, default=1e-3, help="Adam's step size (%(default)s)")
         where = "where the data lie (default: found or fetched)"
         add("data_dir", type=folder_path, help=where)
         add("resume", action="store_true", help="go on from the run's last checkpoint")
 
 
-def whole(low) -> Callable[[str], int]:
+def at_least(low) -> Callable[[str], int]:
     """Return a function that parses whole numbers from `low` on, for argparse."""
 
     def parse(text):

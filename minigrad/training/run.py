@@ -11,7 +11,7 @@ from minigrad import rng
 from minigrad.checks import whole
 from minigrad.console import progress as progress_bar
 from minigrad.console import say
-from minigrad.training.checkpoint import load, replacing, save
+from minigrad.training.checkpoint import load, replacing, save, storable
 from minigrad.training.folder import Abort, Lock, earlier_run, remove_unfinished, set_aside
 from minigrad.training.metrics import Metrics
 from minigrad.training.signals import Interrupted, handling, stop_signals
@@ -29,8 +29,8 @@ class Run:
     resume: whether to go on from the checkpoint in the folder, to the same bits as a run that never
         stopped; otherwise an earlier run in the folder is set aside, and nothing of it is lost
     files: patterns for the names of other files that the training writes there and that are set
-        aside with the run, such as "samples*.png"; `curves.png`, `summary.json` and weights are
-        known
+        aside with the run, such as "samples*.png"; curves.png, summary.json, and weights with a
+        number of five digits or more, such as model-00100.safetensors, are known
     parts: everything that a step changes, by name, each with state_dict and load_state_dict; the
         random generator is always included
 
@@ -91,15 +91,19 @@ class Run:
         save: how many iterations there are from one checkpoint to the next
         progress: whether to show a bar
 
-        The last iteration always ends with a line and a checkpoint. Ctrl-C, SIGTERM and a closed
-        terminal end the loop after the current iteration: the run is saved, and Interrupted is
-        raised. Raises Abort if the run is past `until` already.
+        The last iteration always ends with a line and a checkpoint; `iteration.stop()` makes an
+        iteration the last one, whereas after `break` neither is written. In the main thread
+        Ctrl-C, SIGTERM and a closed terminal end the loop after the current iteration: the run is
+        saved, and Interrupted is raised. Raises Abort if the run is past `until` already.
         """
+        if not self._lock.release.alive:
+            raise RuntimeError("Run.steps: the run was closed; make another, with resume=True")
         for name, value in (("until", until), ("record", record), ("save", save)):
             whole("Run.steps", name, value)
         if self.iteration > until:
             at = self.iteration
             raise Abort(f"{self.folder} is at iteration {at} already; {until} was asked for")
+        self._leave_loop()
         loop = self._iterations(until, record, save, progress)
         self._loop = weakref.ref(loop)
         return loop
@@ -111,18 +115,22 @@ class Run:
         bar = progress_bar(
             unit="it", mininterval=0.5, initial=self.iteration, total=until, disable=not progress
         )
+        self.signal = 0
         with bar, self._metrics, handling(stop_signals(), note):
             for number in range(self.iteration + 1, until + 1):
-                yield Iteration(number, until, self._metrics)
+                iteration = Iteration(number, until, self._metrics)
+                yield iteration
                 self.iteration = number
                 bar.update()
-                if number % record == 0 or number == until:
+                if number % record == 0 or iteration.last:
                     means = self._metrics.record(number)
-                    bar.set_postfix_str("  ".join(f"{k} {mean:.2f}" for k, mean in means.items()))
-                if number % save == 0 or number == until or self.signal:
+                    bar.set_postfix_str("  ".join(f"{k} {mean:.4g}" for k, mean in means.items()))
+                if number % save == 0 or iteration.last or self.signal:
                     self.save_checkpoint()
                 if self.signal:
                     raise Interrupted(self.signal, self.folder)
+                if iteration.last:
+                    return
 
     @property
     def metrics(self) -> list[dict]:
@@ -178,9 +186,12 @@ class Run:
 
     def close(self) -> None:
         """Leave the loop, if it is running, and release the folder's lock."""
+        self._leave_loop()
+        self._lock.release()
+
+    def _leave_loop(self):
         if (loop := self._loop()) is not None:
             loop.close()
-        self._lock.release()
 
     def __enter__(self) -> "Run":
         return self
@@ -195,10 +206,10 @@ def _check(settings, parts):
         same = json.loads(json.dumps(settings, allow_nan=False)) == settings
     except (TypeError, ValueError):
         same = False
-    if not same or "iteration" in settings:
+    if not same or not isinstance(settings, dict) or settings.keys() & {"iteration", "sha256"}:
         raise ValueError(
             f"Run: settings = {settings!r}; they must be a dictionary of text, numbers, lists and "
-            "dictionaries with text for keys, as JSON has them, and none called iteration"
+            "dictionaries with text for keys, as JSON has them, and none called iteration or sha256"
         )
     for name, part in parts.items():
         if not (hasattr(part, "state_dict") and hasattr(part, "load_state_dict")):
@@ -208,6 +219,8 @@ def _check(settings, parts):
             )
         if name in ("random", "recent") or "." in name:
             raise ValueError(f"Run: a part can't be called {name}; choose another name")
+        for key, array in part.state_dict().items():
+            storable(f"{name}.{key}", array)
 
 
 class Iteration(int):
@@ -225,6 +238,10 @@ class Iteration(int):
     def log(self, **values) -> None:
         """Log numbers, or tensors of one number, by name. Raises Abort if one is not finite."""
         self._metrics.log(self, values)
+
+    def stop(self) -> None:
+        """Make this iteration the last one."""
+        self.last = True
 
     def every(self, n) -> bool:
         """Return whether the number is n, 2n, 3n, …"""

@@ -1,6 +1,7 @@
 """Several runs of one training can go side by side, and their results become one table."""
 
 import json
+import os
 
 from minigrad.console import say, warn
 from minigrad.training.checkpoint import replacing
@@ -17,15 +18,14 @@ def repeat(task, options, numbers, unit, save_as=None, files=()) -> None:
 
     files: as for `Run`, because save_as may be in an earlier run's folder
     """
-    # Other trainings need no joblib, so it is imported only here.
-    from joblib import Parallel, delayed
-
-    several = options.runs > 1
+    joblib, several = _joblib(), options.runs > 1
     if several and save_as and (archive := make_room(save_as, options.resume, files)):
         say(f"the earlier {save_as} is now in {archive}")
     # joblib gives each of its processes its share of the cores, and no more.
     with handling(stop_signals() if options.jobs > 1 else [], _stop_all):
-        summaries = Parallel(n_jobs=options.jobs)(delayed(task)(options, n) for n in numbers)
+        summaries = joblib.Parallel(n_jobs=options.jobs)(
+            joblib.delayed(task)(options, n) for n in numbers
+        )
     table = summarise([summary["results"] for summary in summaries])
     if several and save_as:
         with replacing(save_as) as temporary:
@@ -45,3 +45,14 @@ def _stop_all(number, frame):
     """Leave joblib, which then ends its processes. Their last checkpoints are whole."""
     warn("\nstopped; the same command with --resume goes on from the last checkpoints")
     raise SystemExit(128 + number)
+
+
+def _joblib():
+    """Import joblib, which a training of one's own need not have, and leave the environment alone:
+    what joblib imports sets a variable for OpenMP."""
+    before = set(os.environ)
+    import joblib
+
+    for name in set(os.environ) - before:
+        del os.environ[name]
+    return joblib

@@ -34,12 +34,12 @@ def handling(numbers, handler):
 def stop_signals():
     """Return the signals on which a run stops; none in other threads, which can't set handlers.
 
-    SIGHUP comes when the terminal is closed. Under nohup it stays ignored. A signal whose
-    handler is not Python's is left out, because that handler could not be restored.
+    SIGHUP comes when the terminal is closed. What is ignored stays ignored, such as SIGHUP under
+    nohup. A signal whose handler is not Python's (None) is left out, because that handler could not
+    be restored.
     """
     if threading.current_thread() is not threading.main_thread():
         return []
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    return [number for number in numbers if signal.getsignal(number) is not None]  # not Python's
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [n for n in numbers if signal.getsignal(n) not in (signal.SIG_IGN, None)]

@@ -110,7 +110,7 @@ from models import gan
 from train_gan import make_step
 random.seed(0)
 for arch in gan.NETWORKS:
-    for loss in gan.HALVES:
+    for loss in gan.LOSSES:
         g, d = (network() for network in gan.NETWORKS[arch])
         adams = [optim.Adam(network.parameters(), betas=(0.5, 0.999)) for network in (g, d)]
         before = [network.state_dict() for network in (g, d)]

@@ -12,7 +12,7 @@ from train_gan import make_step
 
 pytestmark = pytest.mark.usefixtures("generator")
 BETAS = (0.5, 0.999)
-each_loss = pytest.mark.parametrize("loss", gan.HALVES)
+each_loss = pytest.mark.parametrize("loss", gan.LOSSES)
 each_pair = pytest.mark.parametrize("arch", gan.NETWORKS)
 
 

@@ -125,6 +125,6 @@ def test_the_other_set_under_the_same_names_is_recognised(mnist, earlier, monkey
 def test_a_run_that_diverges_says_so_and_keeps_the_earlier_run(mnist, earlier):
     before = tree(earlier / RUN)
     result = run_apart("--lr", "1e6", "--iter_max", 20, "--out", earlier)
-    assert_refused(result, "diverged", "smaller --lr", "nelbo is nan at iteration 2")
+    assert_refused(result, "diverged", "smaller step size, --lr", "nelbo is nan at iteration 2")
     assert tree(earlier / f"{RUN}.1") == before
     assert not (earlier / RUN / "summary.json").exists()

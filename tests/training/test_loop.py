@@ -107,6 +107,67 @@ def test_leaving_by_break_or_by_an_error_gives_back_signals_and_folder(tmp_path)
         assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_stop_makes_an_iteration_the_last_one(tmp_path):
+    with Run(tmp_path, **parts()) as run:
+        for iteration in learn(run, 9):
+            if iteration == 4:
+                iteration.stop()
+        assert run.iteration == 4 and [line["iteration"] for line in run.metrics] == [4]
+    with Run(tmp_path, resume=True, **parts()) as run:
+        assert [int(i) for i in run.steps(6, progress=False)] == [5, 6]
+
+
+def test_after_a_stop_the_same_run_can_go_on(tmp_path):
+    """In a notebook, where the run outlives its loop."""
+    with Run(tmp_path, **parts()) as run:
+        with pytest.raises(Interrupted):
+            for iteration in learn(run, 9):
+                if iteration == 2:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        assert [int(i) for i in run.steps(5, progress=False)] == [3, 4, 5]
+
+
+def test_a_new_loop_ends_the_one_before_and_a_closed_run_has_none(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    with Run(tmp_path, **parts()) as run:
+        first = run.steps(9, progress=False)
+        next(first)
+        assert [int(i) for i in run.steps(2, progress=False)] == [1, 2]
+        assert next(first, None) is None
+        assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(RuntimeError, match="the run was closed; make another"):
+        run.steps(9)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_that_ends_leaves_the_lock_to_its_parent(tmp_path):
+    with Run(tmp_path, **parts()) as run:
+        child = os.fork()
+        if child == 0:
+            run._lock.release()
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(Abort, match="another process or thread"):
+            Run(tmp_path, resume=False)
+
+
+def test_settings_may_have_any_other_name_and_states_are_looked_at_before_the_first_step(tmp_path):
+    settings = {"path": "a", "arrays": [1, 2], "self": None}
+    with Run(tmp_path / "a", settings, **parts()) as run:
+        for _ in run.steps(1, progress=False):
+            pass
+    with Run(tmp_path / "a", settings, resume=True, **parts()) as run:
+        assert run.iteration == 1
+
+    class Part(nn.Module):
+        def state_dict(self):
+            return {"name": "text"}
+
+    with pytest.raises(ValueError, match="part.name has dtype <U4; it must be bool"):
+        Run(tmp_path / "b", part=Part())
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_longer_loop_goes_on_in_the_same_run(tmp_path):
     with Run(tmp_path, **parts()) as run:
         assert [int(i) for i in run.steps(2, progress=False)] == [1, 2]
@@ -118,7 +179,7 @@ def test_a_longer_loop_goes_on_in_the_same_run(tmp_path):
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, Tensor(-np.inf)])
 def test_a_number_that_is_not_finite_ends_the_run(number, tmp_path):
-    with pytest.raises(Abort, match="loss is (nan|inf|-inf) at iteration 2: .* smaller --lr"):
+    with pytest.raises(Abort, match="loss is (nan|inf|-inf) at iteration 2: .* smaller step"):
         with Run(tmp_path) as run:
             for iteration in run.steps(9, progress=False):
                 iteration.log(loss=number if iteration == 2 else 1)
@@ -133,6 +194,8 @@ def test_a_number_that_is_not_finite_ends_the_run(number, tmp_path):
         ({1: 2}, "as JSON has them"),
         ({"lr": np.inf}, "as JSON has them"),
         ({"iteration": 3}, "none called iteration"),
+        ({"sha256": "x"}, "none called iteration or sha256"),
+        ([1], "must be a dictionary"),
     ],
 )
 def test_settings_that_a_checkpoint_cannot_hold_are_refused_at_once(settings, words, tmp_path):
