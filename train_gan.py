@@ -54,10 +54,10 @@ def train(options, seed):
     settings = {"arch": options.arch, "loss": options.loss, "seed": seed, "lr": options.lr}
     parts = {"adam_g": adam_g, "adam_d": adam_d, "batches": batches}
     parts |= {"generator": g, "discriminator": d}
-    folder, save_every = run_folder(options, seed), options.iter_save
+    folder, save_every, bar = run_folder(options, seed), options.iter_save, options.jobs == 1
     resume = training.resumes(options, folder)
     with training.Run(folder, settings, resume=resume, files=FILES, **parts) as run:
-        for iteration in run.steps(last, record=10, save=save_every, progress=options.jobs == 1):
+        for iteration in run.steps(last, record=10, checkpoint=save_every, progress=bar):
             x_real = gan.scaled(images[next(batches)])
             iteration.log(**step(x_real))
             if iteration == 1:

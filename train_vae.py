@@ -45,7 +45,7 @@ def train(options, number):
     folder, last, save_every = run_folder(options, number), options.iter_max, options.iter_save
     resume = training.resumes(options, folder)
     with training.Run(folder, settings, resume=resume, files=FILES, **parts) as run:
-        for iteration in run.steps(last, record=100, save=save_every, progress=options.jobs == 1):
+        for iteration in run.steps(last, checkpoint=save_every, progress=options.jobs == 1):
             iteration.log(**step(pixels(images[next(batches)])))
             if iteration.every(1000) or iteration.last:
                 iteration.log(subset_nelbo=evaluate_subset(vae, subset, 10)["nelbo"])

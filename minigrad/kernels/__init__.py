@@ -1,7 +1,8 @@
 """Kernels accelerate operations, and define none: everything works without this folder, too.
 
 `MINIGRAD_BACKEND` (numba, the default, or numpy) says whether a process uses kernels at all. Each
-kernel registers itself for a primitive: see `accelerates` in compile.py.
+kernel registers itself for a primitive, by `accelerates` in compile.py; `evaluate` in
+core/primitive.py asks it, at each operation, whether it takes the operands.
 """
 
 import os

@@ -5,9 +5,10 @@ A setting that makes no sense is a TypeError or a ValueError that says what the 
 
 from minigrad.nn.activations import ELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigrad.nn.convolution import Conv2d, ConvTranspose2d
+from minigrad.nn.dropout import Dropout
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module, Parameter, Sequential
-from minigrad.nn.normalization import BatchNorm1d, BatchNorm2d, Dropout
+from minigrad.nn.normalization import BatchNorm1d, BatchNorm2d
 from minigrad.nn.pooling import AvgPool2d, MaxPool2d
 from minigrad.nn.shapes import Flatten, PixelShuffle, Unflatten
 

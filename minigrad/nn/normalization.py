@@ -1,4 +1,4 @@
-"""BatchNorm and Dropout differ between training and evaluation."""
+"""BatchNorm takes the statistics of the batch in training, and the running ones in evaluation."""
 
 import numpy as np
 
@@ -63,24 +63,3 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     __doc__ = f"x (N, C, H, W). {_BatchNorm.__doc__}"
     axes = (4,)
-
-
-class Dropout(Module):
-    """In training, y = 0 with probability p, else x / (1 − p); in evaluation, y = x.
-
-    See Srivastava et al. 2014. The division by 1 − p makes E[y] = x; with p = 1, y = 0.
-    """
-
-    def __init__(self, p=0.5):
-        self.p = real("Dropout", "p", p, 0, 1)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace=False"
-
-    def forward(self, x) -> Tensor:
-        x = as_tensor(x)
-        if not self.training:
-            return x
-        dtype = x.dtype if x.dtype.kind == "f" else np.float32
-        kept = ops.bernoulli(np.full(x.shape, 1 - self.p, dtype))
-        return x * (kept / (1 - self.p) if self.p < 1 else kept)

@@ -84,11 +84,11 @@ class Run:
 
     # ---- the loop
 
-    def steps(self, until, record=100, save=1000, progress=True) -> Iterator["Iteration"]:
+    def steps(self, until, record=100, checkpoint=1000, progress=True) -> Iterator["Iteration"]:
         """Iterate up to number `until`, from 1 or from the iteration after the checkpoint.
 
         record: how many iterations share a line of means in metrics.jsonl
-        save: how many iterations there are from one checkpoint to the next
+        checkpoint: how many iterations there are from one checkpoint to the next
         progress: whether to show a bar
 
         The last iteration always ends with a line and a checkpoint; `iteration.stop()` makes an
@@ -98,17 +98,17 @@ class Run:
         """
         if not self._lock.release.alive:
             raise RuntimeError("Run.steps: the run was closed; make another, with resume=True")
-        for name, value in (("until", until), ("record", record), ("save", save)):
+        for name, value in (("until", until), ("record", record), ("checkpoint", checkpoint)):
             whole("Run.steps", name, value)
         if self.iteration > until:
             at = self.iteration
             raise Abort(f"{self.folder} is at iteration {at} already; {until} was asked for")
         self._leave_loop()
-        loop = self._iterations(until, record, save, progress)
+        loop = self._iterations(until, record, checkpoint, progress)
         self._loop = weakref.ref(loop)
         return loop
 
-    def _iterations(self, until, record, save, progress):
+    def _iterations(self, until, record, checkpoint, progress):
         def note(number, frame):
             self.signal = self.signal or number
 
@@ -125,7 +125,7 @@ class Run:
                 if number % record == 0 or iteration.last:
                     means = self._metrics.record(number)
                     bar.set_postfix_str("  ".join(f"{k} {mean:.4g}" for k, mean in means.items()))
-                if number % save == 0 or iteration.last or self.signal:
+                if number % checkpoint == 0 or iteration.last or self.signal:
                     self.save_checkpoint()
                 if self.signal:
                     raise Interrupted(self.signal, self.folder)

@@ -70,19 +70,19 @@ def test_an_iteration_is_its_number():
 def test_a_loop_that_is_left_at_any_point_goes_on_to_the_same_bits(stopped_at, tmp_path):
     """By a signal, whose checkpoint is that of its iteration; the means span the stop."""
     with Run(tmp_path / "whole", **parts()) as run:
-        for _ in learn(run, 7, record=5, save=100):
+        for _ in learn(run, 7, record=5, checkpoint=100):
             pass
         want = run.parts["model"].state_dict()
     with random.fork(0):
         with pytest.raises(Interrupted, match="signal 15 and saved in .*; resume goes on there"):
             with Run(tmp_path / "part", **parts()) as run:
-                for iteration in learn(run, 7, record=5, save=100):
+                for iteration in learn(run, 7, record=5, checkpoint=100):
                     if iteration == stopped_at:
                         os.kill(os.getpid(), signal.SIGTERM)
         assert run.iteration == stopped_at
     with random.fork(99), Run(tmp_path / "part", resume=True, **parts()) as run:
         assert run.iteration == stopped_at
-        for _ in learn(run, 7, record=5, save=100):
+        for _ in learn(run, 7, record=5, checkpoint=100):
             pass
         found = run.parts["model"].state_dict()
     assert all((found[name] == want[name]).all() for name in want)
@@ -96,7 +96,7 @@ def test_leaving_by_break_or_by_an_error_gives_back_signals_and_folder(tmp_path)
             assert signal.getsignal(signal.SIGINT) is not before
             break
         assert signal.getsignal(signal.SIGINT) is before
-        for _ in learn(run, 9, save=1):  # from the start again: nothing was done as a whole
+        for _ in learn(run, 9, checkpoint=1):  # from the start again: nothing was done as a whole
             pass
         assert run.iteration == 9
     for _ in range(2):
@@ -213,7 +213,7 @@ def test_parts_without_a_state_and_with_names_of_ours_are_refused_at_once(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("settings", [{"until": 0}, {"record": 0}, {"save": 2.5}])
+@pytest.mark.parametrize("settings", [{"until": 0}, {"record": 0}, {"checkpoint": 2.5}])
 def test_steps_that_make_no_sense_are_refused(settings, tmp_path):
     with Run(tmp_path) as run, pytest.raises((TypeError, ValueError), match="Run.steps: "):
         run.steps(**({"until": 3} | settings))

@@ -67,7 +67,7 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(fault, tmp_path):
             p.copy_(p.data + 1)
         next(other["batches"])
         with Run(tmp_path, **other) as run:
-            for iteration in run.steps(9, save=3):
+            for iteration in run.steps(9, checkpoint=3):
                 iteration.log(nelbo=1.0)
                 if iteration == 4:
                     break
