@@ -64,7 +64,7 @@ def train(options, seed):
                 training.save_grid(folder / "real.png", unit_range(x_real), 10)
             if iteration.every(50):
                 training.save_grid(folder / f"fake_{iteration:04d}.png", generated(g, z_test), 10)
-            if iteration.every(save_every) or iteration.last:
+            if iteration.every(save_every) or iteration.last:  # weights, beside the checkpoint
                 for name, network in (("generator", g), ("discriminator", d)):
                     path = folder / f"{name}-{iteration:05d}.safetensors"
                     training.save(path, network.state_dict(), **settings)
@@ -88,13 +88,13 @@ def run_folder(options, seed):
 
 def parse(arguments=None):
     parser = training.Parser(description=__doc__)
-    add = parser.add_option
+    add, at_least = parser.add_option, training.at_least
     add("arch", choices=gan.NETWORKS, default="conv", help="networks (%(default)s)")
     add("loss", choices=gan.LOSSES, default="nonsaturating", help="(%(default)s)")
-    add("epochs", type=training.at_least(1), default=1, help="passes over the data (%(default)s)")
-    add("iter_max", type=training.at_least(1), help="end after so many steps (default: --epochs)")
-    add("iter_save", type=training.at_least(1), default=300, help="save every … (%(default)s)")
-    add("seed", type=training.at_least(0), default=0, help="of the first run (%(default)s)")
+    add("epochs", type=at_least(1), default=1, help="passes over the data (%(default)s)")
+    add("iter_max", type=at_least(1), help="end after so many steps (default: --epochs)")
+    add("iter_save", type=at_least(1), default=300, help="steps per checkpoint (%(default)s)")
+    add("seed", type=at_least(0), default=0, help="of the first run (%(default)s)")
     add("out", type=training.folder_path, help="results go here (default: out_LOSS)")
     parser.add_run_options()
     options = parser.parse_args(arguments)

@@ -49,7 +49,7 @@ def train(options, number):
             iteration.log(**step(pixels(images[next(batches)])))
             if iteration.every(1000) or iteration.last:
                 iteration.log(subset_nelbo=evaluate_subset(vae, subset, 10)["nelbo"])
-            if iteration.every(save_every) or iteration.last:
+            if iteration.every(save_every) or iteration.last:  # weights, beside the checkpoint
                 path = folder / f"model-{iteration:05d}.safetensors"
                 training.save(path, vae.state_dict(), **settings)
         summary = run.save_summary(
@@ -84,15 +84,15 @@ def run_folder(options, number):
 
 def parse(arguments=None):
     parser = training.Parser(description=__doc__)
-    add = parser.add_option
+    add, at_least = parser.add_option, training.at_least
     what = "0: evaluate saved weights; 1: train; 2: train, then the IWAE bounds (%(default)s)"
     add("train", type=int, choices=(0, 1, 2), default=1, help=what)
-    add("z", type=training.at_least(1), default=10, help="latent dimensions (%(default)s)")
-    add("iter_max", type=training.at_least(1), default=20_000, help="iterations (%(default)s)")
-    add("iter_save", type=training.at_least(1), default=10_000, help="save every … (%(default)s)")
-    add("run", type=training.at_least(0), default=0, help="the first run's number (%(default)s)")
-    add("seed", type=training.at_least(0), help="of the first run (default: its number)")
-    add("batch_size", type=training.at_least(1), default=100, help="images (%(default)s)")
+    add("z", type=at_least(1), default=10, help="latent dimensions (%(default)s)")
+    add("iter_max", type=at_least(1), default=20_000, help="iterations (%(default)s)")
+    add("iter_save", type=at_least(1), default=10_000, help="steps per checkpoint (%(default)s)")
+    add("run", type=at_least(0), default=0, help="the first run's number (%(default)s)")
+    add("seed", type=at_least(0), help="of the first run (default: its number)")
+    add("batch_size", type=at_least(1), default=100, help="images (%(default)s)")
     add("out", type=training.folder_path, default="runs", help="results go here (%(default)s)")
     parser.add_run_options()
     options = parser.parse_args(arguments)
