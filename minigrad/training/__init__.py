@@ -4,7 +4,7 @@
 from minigrad.training.batches import Batches
 from minigrad.training.checkpoint import CheckpointError, load, save
 from minigrad.training.folder import Abort
-from minigrad.training.options import Parser, at_least, clean_exit, folder_path, positive, resumes
+from minigrad.training.options import Parser, at_least, clean_exit, folder_path, resumes
 from minigrad.training.report import (
     figure, peak_memory, print_table, save_animation, save_curves, save_grid, save_scatter,
 )  # fmt: skip
@@ -15,7 +15,7 @@ from minigrad.training.signals import Interrupted
 
 __all__ = [
     "Abort", "Batches", "CheckpointError", "Interrupted", "Iteration", "Parser", "Run",
-    "clean_exit", "figure", "folder_path", "load", "peak_memory", "positive", "print_table",
+    "clean_exit", "figure", "folder_path", "load", "peak_memory", "print_table",
     "repeat", "resumes", "save", "save_animation", "save_curves", "save_grid", "save_scatter",
     "show", "at_least",
 ]  # fmt: skip

@@ -26,12 +26,12 @@ def repeat(task, options, numbers, unit, save_as=None, files=()) -> None:
         summaries = joblib.Parallel(n_jobs=options.jobs)(
             joblib.delayed(task)(options, n) for n in numbers
         )
-    table = summarise([summary["results"] for summary in summaries])
-    if several and save_as:
-        with replacing(save_as) as temporary:
-            content = {"runs": summaries, "together": table}
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if several:
+        table = summarise([summary["results"] for summary in summaries])
+        if save_as:
+            with replacing(save_as) as temporary:
+                content = {"runs": summaries, "together": table}
+                temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         print_table(table, unit)
 
 
@@ -48,8 +48,8 @@ def _stop_all(number, frame):
 
 
 def _joblib():
-    """Import joblib, which a training of one's own need not have, and leave the environment alone:
-    what joblib imports sets a variable for OpenMP."""
+    """Import joblib, which only this file needs, and take back the variable for OpenMP that it sets
+    in the environment: that is the host's."""
     before = set(os.environ)
     import joblib
 

@@ -14,6 +14,7 @@ from minigrad import Tensor, data, no_grad, random, training
 from minigrad.training.checkpoint import load
 from models import gan
 from models.evaluation import statistics
+from models.pictures import generated
 from tests import ROOT
 from tests.training.scripts import (
     GAN,
@@ -143,6 +144,17 @@ def test_the_summary_and_the_metrics(undisturbed):
     assert [line["iteration"] for line in metrics] == [10, 20, 30, 40, 50, 55]
     assert set(metrics[0]) == {"iteration", "d_loss", "g_loss", "seconds"}
     assert metrics[0]["d_loss"] > 0.5  # from 2 log 2: D has not won in ten steps
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_picture_is_drawn_in_evaluation_mode_and_leaves_the_mode_as_it_was(mode):
+    with random.fork(0):
+        g = gan.mlp_generator().train(mode)
+        z = Tensor(random.normal((3, 64)))
+    before = g.state_dict()
+    first = generated(g, z)
+    assert g.training is mode and all((before[k] == v).all() for k, v in g.state_dict().items())
+    np.testing.assert_array_equal(first[:1], generated(g, Tensor(z.data[:1])))  # not the batch's
 
 
 def test_the_statistics_of_images():

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -13,6 +14,7 @@ import train_vae
 from minigrad.training import Run
 from minigrad.training.checkpoint import load
 from minigrad.training.metrics import Metrics
+from tests import ROOT
 from tests.training.scripts import TINY, failing, main, tree
 
 pytestmark = pytest.mark.usefixtures("fashion")
@@ -96,3 +98,16 @@ def test_a_thread_can_run_and_a_second_one_in_the_same_folder_is_refused(tmp_pat
     thread.join(120)
     assert ends == [None] and (tmp_path / "out" / "summary.json").exists()
     assert host() == before
+
+
+def test_joblib_leaves_the_environment_as_it_was_when_it_is_first_imported():
+    """In a process of its own, for here another test may have imported it."""
+    code = """
+import os
+from minigrad.training.several import _joblib
+before = dict(os.environ)
+print(_joblib().__name__, dict(os.environ) == before)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "joblib True\n", done.stderr

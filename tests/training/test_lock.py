@@ -1,5 +1,7 @@
 """The lock of a run's folder: it lives as long as the run, and nobody shares it."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,11 @@ def test_a_process_beside_one_at_work_is_refused(tmp_path):
     with Run(tmp_path / "out", {}):
         refused(*run(*TINY, "--out", tmp_path / "out", script=GAN), "another process")
     assert list(tree(tmp_path / "out")) == []
+
+
+def test_a_summary_that_is_refused_leaves_no_lock(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text('{"mine": 1}')
+    with pytest.raises(Abort, match="is not an earlier run's"):
+        folders.make_room(path, replace=False)
+    assert os.listdir(tmp_path) == ["summary.json"] and path.read_text() == '{"mine": 1}'

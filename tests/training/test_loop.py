@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ def generator():
 def test_metrics_are_means_since_the_line_before_and_the_last_iteration_has_one(tmp_path):
     with Run(tmp_path) as run:
         for iteration in run.steps(5, record=2, progress=False):
+            time.sleep(0.001)
             iteration.log(loss=Tensor(float(iteration)), twice=2 * iteration)
             if iteration.every(4) or iteration.last:
                 iteration.log(rare=iteration)
@@ -55,6 +57,7 @@ def test_metrics_are_means_since_the_line_before_and_the_last_iteration_has_one(
         ]
         assert [line["loss"] for line in run.metrics] == [1.5, 3.5, 5.0]
         summary = run.save_summary(results={"a": {"b": 1.0}})
+        assert summary["seconds"] == run.metrics[-1]["seconds"] > 0
     assert summary == json.loads((tmp_path / "summary.json").read_text())
     assert summary["iterations"] == 5 and summary["results"] == {"a": {"b": 1.0}}
 
