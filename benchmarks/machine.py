@@ -5,28 +5,20 @@ import time
 
 import numpy as np
 
-from minigrad.kernels import vectors
 from minigrad.kernels.compile import jit, prange
+from minigrad.kernels.tile import HEIGHT, WIDTH, tile
+from minigrad.kernels.vectors import REGISTER
+
+DEPTH, PIECES = 128, 16  # rows of the panel, and pieces of the work
 
 
 @jit(parallel=True)
-def _multiply_adds(data, out, rounds, pieces):
-    """Do nothing but fused multiply-adds, on five vectors per thread that stay in registers."""
-    for piece in prange(pieces):
-        v = vectors.load(data, 0)
-        a0 = a1 = a2 = a3 = a4 = v
+def _tiles(a, b, out, rounds):
+    """Add to tiles of a matrix product, whose operands stay in the nearest cache."""
+    for piece in prange(PIECES):
         for _ in range(rounds):
-            a0 = vectors.fma(data[0], a0, v)
-            a1 = vectors.fma(data[0], a1, v)
-            a2 = vectors.fma(data[0], a2, v)
-            a3 = vectors.fma(data[0], a3, v)
-            a4 = vectors.fma(data[0], a4, v)
-        at = piece * 5 * 64
-        vectors.store(out, at, a0)
-        vectors.store(out, at + 64, a1)
-        vectors.store(out, at + 128, a2)
-        vectors.store(out, at + 192, a3)
-        vectors.store(out, at + 256, a4)
+            columns = out.shape[1] // HEIGHT
+            tile(HEIGHT, columns, a, 0, 1, HEIGHT, b, 0, DEPTH, out[piece], 0, columns, True)
 
 
 @jit(parallel=True)
@@ -46,11 +38,12 @@ def _best(function, repeats=7):
 
 def flops():
     """Return the peak float32 FLOP per second of all cores; a multiply-add counts as two."""
-    lanes, rounds, pieces = vectors.BYTES // 4, 300_000, 8
-    data, out = np.full(64, 0.5, np.float32), np.empty(pieces * 5 * 64, np.float32)
-    _multiply_adds(data, out, 1, pieces)
-    seconds = _best(lambda: _multiply_adds(data, out, rounds, pieces))
-    return 2 * 5 * lanes * rounds * pieces / seconds
+    columns, rounds = WIDTH * REGISTER // 4, 2000
+    a, b = np.ones(HEIGHT * DEPTH, np.float32), np.ones(columns * DEPTH, np.float32)
+    out = np.zeros((PIECES, HEIGHT * columns), np.float32)
+    _tiles(a, b, out, 1)
+    seconds = _best(lambda: _tiles(a, b, out, rounds))
+    return 2 * HEIGHT * columns * DEPTH * rounds * PIECES / seconds
 
 
 def bandwidth(size=2**25):

@@ -30,7 +30,7 @@ def functions(tree, inside=""):
 def compiled(function):
     """numba's loops and intrinsics, to which every array and number is handed by itself."""
     decorators = (ast.unparse(decorator) for decorator in function.decorator_list)
-    return any(text.startswith(("jit(", "intrinsic")) for text in decorators)
+    return any(text.startswith(("jit(", "shareable", "intrinsic")) for text in decorators)
 
 
 def test_no_file_is_longer_than_a_reader_takes_in_at_once():

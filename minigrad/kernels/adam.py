@@ -3,7 +3,7 @@
 import math
 
 from minigrad.kernels.compile import accelerates, flat, jit, prange
-from minigrad.kernels.threads import pool
+from minigrad.kernels.threads import shareable
 from minigrad.ops.updates import adam_
 
 PIECE = 2**13  # elements in a piece; fewer than two pieces run in the calling thread
@@ -21,7 +21,7 @@ def _piece(p, g, m, v, rate, weight1, beta2, weight2, root, eps, start, stop):
         p[i] -= rate * m[i] / (math.sqrt(v[i]) * root + eps)
 
 
-@jit(parallel=True)
+@shareable
 def _pieces(p, g, m, v, rate, weight1, beta2, weight2, root, eps, size):
     for piece in prange((p.size + size - 1) // size):
         stop = min(p.size, (piece + 1) * size)
@@ -36,11 +36,7 @@ def adam_kernel(p, m, v, step, g, lr, *, betas, eps):
     # 1 − β is taken in double precision: a float32 β₂ = 0.999 gives it a relative error of 10⁻⁵.
     constants = map(p.dtype.type, (rate, 1 - beta1, beta2, 1 - beta2, root, eps))
     arrays = flat(p), flat(g), flat(m), flat(v)
-    if p.size < 2 * PIECE:
-        _piece(*arrays, *constants, 0, p.size)
-    else:
-        with pool:
-            _pieces(*arrays, *constants, PIECE)
+    _pieces(*arrays, *constants, PIECE, share=p.size >= 2 * PIECE)
 
 
 def writable(p, m, v, *others):

@@ -17,11 +17,20 @@ __all__ = ["COMPILED", "accelerates", "contiguous", "flat", "jit", "like", "pran
 COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the forward
 
 
-if llvm.get_host_cpu_features().get("avx512f") and not numba.config.CPU_FEATURES:
+_HOST = llvm.get_host_cpu_features()
+
+
+def has(feature):
+    """Return whether the processor that numba compiles for has a feature, by LLVM's name for it."""
+    if numba.config.CPU_FEATURES is None:
+        return bool(_HOST.get(feature))
+    return f"+{feature}" in numba.config.CPU_FEATURES.split(",")
+
+
+if has("avx512f") and numba.config.CPU_FEATURES is None:
     # By default LLVM uses only 256 of the 512 bits, because older processors lowered their clock
     # for the full width.
-    features = llvm.get_host_cpu_features().flatten()
-    numba.config.CPU_FEATURES = f"{features},-prefer-256-bit"
+    numba.config.CPU_FEATURES = f"{_HOST.flatten()},-prefer-256-bit"
 
 
 if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
@@ -42,7 +51,7 @@ def jit(**options):
     def decorate(function):
         dispatcher = numba.njit(**options)(function)
         if os.path.isfile(function.__code__.co_filename):  # code typed at a prompt has no file
-            dispatcher._cache = Cache(function)
+            dispatcher._cache = Cache(function, parallel="parallel" in options)
         return dispatcher
 
     return decorate

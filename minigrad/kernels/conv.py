@@ -19,9 +19,10 @@ import numpy as np
 from minigrad import ops
 from minigrad.kernels import vectors
 from minigrad.kernels.compile import accelerates, contiguous, jit, prange
-from minigrad.kernels.gemm import ROWS, SERIAL, _at_least, _rows_tile
+from minigrad.kernels.gemm import SERIAL
 from minigrad.kernels.geometry import convolution_layout, transposed_layout
-from minigrad.kernels.threads import pool
+from minigrad.kernels.threads import shareable
+from minigrad.kernels.tile import HEIGHT, WIDTH, tile_of_places
 from minigrad.ops.images import window_places
 
 SIDE = 4  # of a tile of dot products: 16 accumulators
@@ -35,7 +36,7 @@ def _turn(x, pixels, padding, size, lanes):
     x = x.reshape(-1)
     if images.size == lanes <= pixels.size:
         for place in padding:
-            vectors.store(out, place, vectors.zero_register(out))
+            vectors.store(out, place, vectors.zeros(out))
         for tile in range(0, pixels.size, lanes):
             p = min(tile, pixels.size - lanes)
             vectors.transpose(x, images, p, out, pixels[p:], 0)
@@ -71,18 +72,20 @@ def _correlate(x, matrix, bias, layout, lanes, out):
     y = vectors.aligned(F * M, x)
     for f in range(F):
         y[f * M : (f + 1) * M] = bias[f]
+    tiles = -(-F // HEIGHT)
     for phase in range(terms.size - 1):
         some = starts[terms[phase] : terms[phase + 1]]
-        w = matrix[F * terms[phase] :]
-        for t in range(ends[phase], ends[phase + 1], vectors.PARTS):
-            for tile in range(0, F, ROWS):
-                f = min(tile, F - ROWS)
-                _rows_tile(w, f * some.size, some.size, 1, rows, some, places[t:], y,
-                           f * M + t * lanes, M, True, tile - f)  # fmt: skip
+        for t in range(ends[phase], ends[phase + 1] if some.size else 0, WIDTH):
+            columns = min(WIDTH, ends[phase + 1] - t) * lanes
+            for tile in range(tiles):
+                top, bottom = tile * F // tiles, (tile + 1) * F // tiles
+                w = F * terms[phase] + top * some.size
+                tile_of_places(bottom - top, columns, matrix, w, some.size, 1, rows, some,
+                               places[t:], y, top * M + t * lanes, M)  # fmt: skip
     _turn_back(y, results, lanes, out)
 
 
-@jit(parallel=True)
+@shareable
 def _correlate_blocks(x, matrix, bias, layout, lanes, out):
     for i in prange((len(x) + lanes - 1) // lanes):
         some = slice(i * lanes, (i + 1) * lanes)
@@ -96,13 +99,13 @@ def _dots_tile(g, p, row, x, starts, j, places, lanes, out, i):
     g's row is contiguous, from p on; x's has the registers starts[j] + places.
     """
     s0, s1, s2, s3 = starts[j], starts[j + 1], starts[j + 2], starts[j + 3]
-    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = vectors.zero_register(x)
-    c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = vectors.zero_register(x)
+    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = vectors.zeros(x)
+    c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = vectors.zeros(x)
     for place in places:
-        x0, x1 = vectors.load_register(x, s0 + place), vectors.load_register(x, s1 + place)
-        x2, x3 = vectors.load_register(x, s2 + place), vectors.load_register(x, s3 + place)
-        g0, g1 = vectors.load_register(g, p), vectors.load_register(g, p + row)
-        g2, g3 = vectors.load_register(g, p + 2 * row), vectors.load_register(g, p + 3 * row)
+        x0, x1 = vectors.load(x, s0 + place), vectors.load(x, s1 + place)
+        x2, x3 = vectors.load(x, s2 + place), vectors.load(x, s3 + place)
+        g0, g1 = vectors.load(g, p), vectors.load(g, p + row)
+        g2, g3 = vectors.load(g, p + 2 * row), vectors.load(g, p + 3 * row)
         c00, c01 = vectors.fma(g0, x0, c00), vectors.fma(g0, x1, c01)
         c02, c03 = vectors.fma(g0, x2, c02), vectors.fma(g0, x3, c03)
         c10, c11 = vectors.fma(g1, x0, c10), vectors.fma(g1, x1, c11)
@@ -134,7 +137,7 @@ def _weight(x, g, layout, lanes, out):
             _dots_tile(turned, f * row, row, rows, starts, k, places, lanes, out, f)
 
 
-@jit(parallel=True)
+@shareable
 def _weight_blocks(x, g, layout, lanes, sums):
     for i in prange(len(sums)):
         some = slice(i * lanes, (i + 1) * lanes)
@@ -143,15 +146,8 @@ def _weight_blocks(x, g, layout, lanes, sums):
 
 def _correlation(x, matrix, bias, layout, out):
     lanes = vectors.REGISTER // x.itemsize
-    bias = np.append(bias, np.zeros(max(0, ROWS - bias.size), x.dtype))
-    arguments = matrix, bias, layout, lanes
-    if len(x) * matrix.size * layout.places.size > SERIAL:
-        with pool:
-            _correlate_blocks(x, *arguments, out)
-    else:
-        for start in range(0, len(x), lanes):
-            block = slice(start, start + lanes)
-            _correlate(x[block], *arguments, out[block])
+    share = len(x) * matrix.size * layout.places.size > SERIAL
+    _correlate_blocks(x, matrix, contiguous(bias), layout, lanes, out, share=share)
 
 
 def _unless_empty(*arrays, shape):
@@ -169,9 +165,8 @@ def convolution(y, x, w, b, *, stride, padding):
     F, C, *kernel = w.shape
     lanes = vectors.REGISTER // x.itemsize
     how = tuple(kernel), tuple(stride), tuple(padding)
-    layout, _ = convolution_layout(F, C, *how, x.shape[2:], y.shape[2:], lanes)
-    matrix = _at_least(w.reshape(F, -1), ROWS, 0).reshape(-1)
-    _correlation(contiguous(x), matrix, b, layout, y)
+    layout = convolution_layout(F, C, *how, x.shape[2:], y.shape[2:], lanes)
+    _correlation(contiguous(x), contiguous(w).reshape(-1), b, layout, y)
 
 
 def _transposed(x, w, *, stride, padding, size):
@@ -186,8 +181,8 @@ def convolution_transpose(y, x, w, *, stride, padding, size):
     layout, parts = transposed_layout(F, C, *how, shape, size, lanes)
     backwards = w.transpose(1, 0, 2, 3)
     kernels = (backwards[:, :, i :: stride[0], j :: stride[1]][..., ::-1, ::-1] for i, j in parts)
-    matrix = [_at_least(part.reshape(C, -1), ROWS, 0).reshape(-1) for part in kernels]
-    _correlation(contiguous(x), np.concatenate(matrix), np.zeros(C, x.dtype), layout, y)
+    matrix = np.concatenate([part.reshape(-1) for part in kernels])
+    _correlation(contiguous(x), matrix, np.zeros(C, x.dtype), layout, y)
 
 
 def _weights(x, g, *, stride, padding, kernel):
@@ -199,16 +194,11 @@ def convolution_weight(y, x, g, *, stride, padding, kernel):
     (N, C, *size), F = x.shape, g.shape[1]
     how = tuple(kernel), tuple(stride), tuple(padding)
     lanes = vectors.REGISTER // x.itemsize
-    layout, places = convolution_layout(F, C, *how, tuple(size), g.shape[2:], lanes)
+    layout = convolution_layout(F, C, *how, tuple(size), g.shape[2:], lanes)
     K = layout.starts.size
-    layout = layout._replace(starts=_at_least(layout.starts[None], 0, SIDE)[0], places=places)
+    starts = np.append(layout.starts, np.zeros(max(0, SIDE - K), np.intp))
+    layout = layout._replace(starts=starts)
     sums = np.empty((-(-N // lanes), max(F, SIDE), max(K, SIDE)), x.dtype)
-    x, g = contiguous(x), contiguous(g)
-    if N * F * K * places.size > SERIAL:
-        with pool:
-            _weight_blocks(x, g, layout, lanes, sums)
-    else:
-        for i in range(len(sums)):
-            block = slice(i * lanes, (i + 1) * lanes)
-            _weight(x[block], g[block], layout, lanes, sums[i])
+    share = N * F * K * layout.places.size > SERIAL
+    _weight_blocks(contiguous(x), contiguous(g), layout, lanes, sums, share=share)
     y[...] = sums.sum(axis=0)[:F, :K].reshape(y.shape)

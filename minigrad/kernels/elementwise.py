@@ -17,7 +17,7 @@ from numba.extending import overload, register_jitable
 
 from minigrad import ops
 from minigrad.kernels.compile import accelerates, contiguous, flat, jit, like, prange
-from minigrad.kernels.threads import pool
+from minigrad.kernels.threads import shareable
 
 LARGE, PIECES = 2**17, 32  # threads share more than LARGE elements in PIECES pieces
 
@@ -132,7 +132,7 @@ def _leaky_relu_loop(g, x, slope, out):
             out[i] = g[i] if x[i] > ZERO else ZERO
 
 
-@jit(parallel=True)
+@shareable
 def _leaky_relu_pieces(g, x, slope, out):
     for i in prange(PIECES):
         piece = slice(i * g.size // PIECES, (i + 1) * g.size // PIECES)
@@ -182,12 +182,8 @@ def leaky_relu(y, x, *, negative_slope):
 
 @accelerates(ops.leaky_relu_pull, like)
 def leaky_relu_pull(h, g, x, *, negative_slope):
-    arguments = flat(g), flat(x), g.dtype.type(negative_slope), flat(h)
-    if g.size > LARGE:
-        with pool:
-            _leaky_relu_pieces(*arguments)
-    else:
-        _leaky_relu_loop(*arguments)
+    slope, share = g.dtype.type(negative_slope), g.size > LARGE
+    _leaky_relu_pieces(flat(g), flat(x), slope, flat(h), share=share)
 
 
 def _without_last(x, logits):

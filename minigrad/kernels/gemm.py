@@ -1,16 +1,20 @@
 """The matrix product, at the speed of a vendor's BLAS and on numba's own threads.
 
-A tile of five rows by one wide vector (vectors.py) of the result stays in registers while k runs.
-Of a, single elements are read, by strides: a and aᵀ are the same to it. Of b, rows as wide as the
-vector are read, and these are copied first, a panel of that width and some depth after another: in
-b they may lie pages apart, or cross lines of the cache, or, if b is a transpose, be columns.
-(After Goto & van de Geijn 2008, who also copy a.)
+y = a b is cut into tiles, whose loop over k is in tile.py. Before it runs, b is packed into panels,
+as wide as a tile: what a tile reads of b for one k after another then lies so in memory, in b's own
+order or turned around, where it may have been pages apart. After Goto & van de Geijn 2008:
 
-So one tile serves the three layouts of a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x.
+    for each slab of K that is at most DEPTH deep:
+        pack b's panels, and, if a is large and its rows are not contiguous, a's tiles
+        for each block of y's rows, for which a slab of a fits into a core's cache:
+            for each panel of b:                        # stays in the nearer cache
+                for each tile of the block:             # read from the farther one
+                    tile.tile(…)                        # for k …
 
-A tile or panel at the edge is moved back inside, and its rows or columns that another one has are
-not written; an operand smaller than a tile gets rows or columns of zeros. An element is always
-summed over k by one thread: the result does not depend on how many there are.
+The threads share the packing, and then the tiles: the last three loops are one sequence, which is
+cut into PIECES of equal work. So one function serves the three layouts of a linear layer: y = x wᵀ,
+x̄ = ȳ w, w̄ = ȳᵀ x. An element is always summed over k in order: the result depends neither on the
+number of threads nor on where the cuts are.
 """
 
 import numpy as np
@@ -18,161 +22,128 @@ import numpy as np
 from minigrad import ops
 from minigrad.kernels import vectors
 from minigrad.kernels.compile import accelerates, contiguous, jit, prange
-from minigrad.kernels.threads import pool
+from minigrad.kernels.threads import shareable
+from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 
-ROWS = 5  # of a register tile: see vectors.BYTES
-DEPTH = 512  # rows at most that are copied at a time,
-CACHE = 2**18  # and bytes, about: of panels side by side
-PIECES = 8  # at least, of a product that is shared among threads
-FEW, MANY = 6, 24  # tiles to a panel: with so few its copy costs a quarter, with so many little
-SERIAL = 2**19  # multiply-adds below which waking the other threads costs more than it saves
-
-
-@jit()
-def _rows_tile(a, p, row, step, b, starts, places, out, q, M, more, skip):
-    """Five rows of one vector each of out, from place q on: (+)= a · b, + if `more` of a sum.
-
-    a's element (i, k) is a[p + i·row + k·step]. b's row k is the vector whose registers begin at
-    starts[k] + places. The first `skip` rows are not written: another tile has them.
-    """
-    c0 = c1 = c2 = c3 = c4 = vectors.zeros(b)
-    if more:
-        c0 = vectors.load(out, q)
-        c1 = vectors.load(out, q + M)
-        c2 = vectors.load(out, q + 2 * M)
-        c3 = vectors.load(out, q + 3 * M)
-        c4 = vectors.load(out, q + 4 * M)
-    for k in range(starts.size):
-        v = vectors.gather(b, starts[k], places)
-        c0 = vectors.fma(a[p], v, c0)
-        c1 = vectors.fma(a[p + row], v, c1)
-        c2 = vectors.fma(a[p + 2 * row], v, c2)
-        c3 = vectors.fma(a[p + 3 * row], v, c3)
-        c4 = vectors.fma(a[p + 4 * row], v, c4)
-        p += step
-    if skip < 1:
-        vectors.store(out, q, c0)
-    if skip < 2:
-        vectors.store(out, q + M, c1)
-    if skip < 3:
-        vectors.store(out, q + 2 * M, c2)
-    if skip < 4:
-        vectors.store(out, q + 3 * M, c3)
-    vectors.store(out, q + 4 * M, c4)
+DEPTH = 512  # rows of b, at most, that are packed at a time
+CACHE = 2**18  # bytes of a core's cache that a block of a may take
+LARGE = 2**20  # bytes of a from which its columns are packed: they would lie on too many pages
+GROUP = 8  # panels or tiles that are packed together, row after row
+PIECES = 64  # that a product is cut into, at most, for as many threads
+SERIAL = 2**20  # multiply-adds below which waking the other threads costs more than it saves
 
 
 @jit()
-def _pack(b, turned, K, M, first, depth, start, stop, lanes, packed):
-    """packed[p − start, k] = row first + k of b in panel p, for start ≤ p < stop.
+def _pack(b, turned, K, M, first, depth, starts, some, lanes, packed):
+    """packed[p, k, j] = b[first + k, starts[p] + j] for k < depth, and p from some[0] to some[1].
 
-    b is flat: (K, M), or (M, K) if turned.
+    b is flat: (K, M), or (M, K) if turned. For columns that do not exist packed holds other numbers
+    of b, or any; nobody looks at the products with them.
     """
-    if not turned:
+    begin, end = some
+    width = packed.size // starts.size // depth
+    if not turned:  # row after row, because at the next row another page may begin
         for k in range(depth):
-            for p in range(start, stop):
-                row = vectors.load(b, (first + k) * M + min(p * lanes, M - lanes))
-                vectors.store(packed, ((p - start) * depth + k) * lanes, row)
+            row, within = (first + k) * M, b.size - (first + k) * M - starts[end - 1]
+            for p in range(begin, end):
+                to = (p * depth + k) * width
+                if width <= within:
+                    for j in range(0, width, lanes):
+                        vectors.store(packed, to + j, vectors.load(b, row + starts[p] + j))
+                else:  # nothing is read after the end of b
+                    for j in range(min(width, M - starts[p])):
+                        packed[to + j] = b[row + starts[p] + j]
         return
-    part = lanes // vectors.PARTS
-    rows, columns = np.arange(part) * K, np.arange(part) * lanes
-    for p in range(start, stop):
-        for i in range(0, lanes, part):
-            at = (min(p * lanes, M - lanes) + i) * K + first
-            to = (p - start) * depth * lanes + i
-            for tile in range(0, depth, part):
-                k = min(tile, depth - part)
-                vectors.transpose(b, rows, at + k, packed, columns, to + k * lanes)
+    columns = np.arange(lanes) * width
+    for p in range(begin, end):
+        for j in range(0, min(width, M - starts[p]), lanes):
+            rows = np.minimum(np.arange(lanes) + starts[p] + j, M - 1) * K + first
+            to = p * depth * width + j
+            if depth >= lanes:
+                for square in range(0, depth, lanes):
+                    k = min(square, depth - lanes)
+                    vectors.transpose(b, rows, k, packed, columns, to + k * width)
+            else:
+                for k in range(depth):
+                    for i in range(lanes):
+                        packed[to + k * width + i] = b[rows[i] + k]
 
 
 @jit()
-def _block(a, row, step, b, turned, out, N, K, M, lanes, top, bottom, start, stop):
-    """Rows top ≤ i < bottom of panels start ≤ p < stop of the product."""
-    packed = vectors.aligned((stop - start) * min(K, DEPTH) * lanes, b)
-    places = np.arange(0, lanes, lanes // vectors.PARTS)
-    highest = min(top, N - ROWS)
-    edge = vectors.aligned((bottom - highest) * lanes, b)  # the panel that is moved back inside
-    slabs = (K + DEPTH - 1) // DEPTH
+def _tiles(a, places, row, step, b, first, depth, out, rows, M, lanes, piece, pieces):
+    """A piece of the sequence of tiles, whose work is counted in registers of y.
+
+    Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t].
+    """
+    tiles, wide, registers = places.size, WIDTH * lanes, -(-M // lanes)
+    start = piece * tiles * registers // pieces
+    stop = (piece + 1) * tiles * registers // pieces
+    blocks, done = -(-rows[-1] * depth * a.itemsize // CACHE), 0
+    for block in range(blocks):
+        begin, end = block * tiles // blocks, (block + 1) * tiles // blocks
+        for column in range(0, M, wide):
+            width = min(WIDTH, registers - column // lanes)
+            skipped, taken = -(-(start - done) // width), -(-(stop - done) // width)
+            for t in range(max(begin, begin + skipped), min(end, begin + taken)):
+                tile(rows[t + 1] - rows[t], min(wide, M - column), a, places[t], row, step,
+                     b, column * depth, depth, out, rows[t] * M + column, M, first > 0)  # fmt: skip
+            done += (end - begin) * width
+
+
+@shareable
+def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
+    """out = a b, all flat: a[i · row + k · step], and b (K, M), or (M, K) if turned.
+
+    The work is cut into `most` pieces at most.
+    """
+    tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
+    panels, wide = -(-M // (WIDTH * lanes)), WIDTH * lanes
+    rows, columns = np.arange(tiles + 1) * N // tiles, np.arange(panels) * wide
+    slabs, pieces = -(-K // DEPTH), min(most, tiles * panels)
+    groups = min(panels, max(-(-panels // GROUP), min(pieces, 8)))
     for slab in range(slabs):
         first = slab * K // slabs
         depth = (slab + 1) * K // slabs - first
-        _pack(b, turned, K, M, first, depth, start, stop, lanes, packed)
-        starts = np.arange(0, depth * lanes, lanes)
-        for tile in range(top, bottom, ROWS):
-            i = min(tile, N - ROWS)
-            for p in range(start, stop):
-                target, q, width = out, i * M + p * lanes, M
-                if (p + 1) * lanes > M:
-                    target, q, width = edge, (i - highest) * lanes, lanes
-                _rows_tile(a, i * row + first * step, row, step,
-                           packed[(p - start) * depth * lanes :], starts, places, target, q, width,
-                           slab > 0, tile - i)  # fmt: skip
-    if stop * lanes > M:
-        for i in range(top, bottom):
-            for j in range((stop - 1) * lanes, M):
-                out[i * M + j] = edge[(i - highest + 1) * lanes + j - M]
+        right = vectors.aligned(panels * wide * depth, b)
+        for i in prange(groups):
+            some = i * panels // groups, (i + 1) * panels // groups
+            _pack(b, turned, K, M, first, depth, columns, some, lanes, right)
+        left, places, down, along = a, rows[:-1] * row + first * step, row, step
+        if a.nbytes > LARGE:
+            left = vectors.aligned(tiles * high * depth, a)
+            places, down, along = np.arange(tiles) * high * depth, 1, high
+            for i in prange(-(-tiles // GROUP)):
+                some = i * GROUP, min(tiles, (i + 1) * GROUP)
+                _pack(a, step == 1, K, N, first, depth, rows[:-1], some, lanes, left)
+        for piece in prange(pieces):
+            _tiles(left, places, down, along, right, first, depth, out, rows, M, lanes, piece,
+                   pieces)  # fmt: skip
 
 
-@jit(parallel=True)
-def _blocks(a, row, step, b, turned, out, N, K, M, lanes, down, across):
-    tiles, panels = (N + ROWS - 1) // ROWS, (M + lanes - 1) // lanes
-    for piece in prange(down * across):
-        y, z = piece % down, piece // down
-        top, bottom = y * tiles // down * ROWS, min(N, (y + 1) * tiles // down * ROWS)
-        start, stop = z * panels // across, (z + 1) * panels // across
-        _block(a, row, step, b, turned, out, N, K, M, lanes, top, bottom, start, stop)
-
-
-def _at_least(array, rows, columns):
-    """The array C-contiguous, and with zeros appended where it is smaller than a tile."""
-    N, M = array.shape
-    if N >= rows and M >= columns:
-        return contiguous(array)
-    padded = np.zeros((max(N, rows), max(M, columns)), array.dtype)
-    padded[:N, :M] = array
-    return padded
-
-
-def _pieces(tiles, panels, K):
-    """How often to divide the rows and the columns of a product. Each piece copies its own b, but
-    the result is best written in long rows."""
-    wide = max(1, CACHE // (min(K, DEPTH) * vectors.BYTES))
-    down = max(1, min(PIECES, tiles // MANY))
-    across = min(panels, max(-(-panels // wide), -(-PIECES // down)))
-    return max(down, min(-(-PIECES // across), tiles // FEW)), across
+def _flat(x):
+    """The elements of a matrix in memory, and the steps from row to row and column to column."""
+    if x.flags.carray:
+        return x.reshape(-1), x.shape[1], 1
+    if x.T.flags.carray:
+        return x.T.reshape(-1), 1, x.shape[0]
+    return contiguous(x).reshape(-1), x.shape[1], 1
 
 
 def _product(y, a, b):
     """y = a b:  a (N, K), b (K, M) -> y (N, M); both may be transposes of C-contiguous arrays."""
     (N, K), M = a.shape, b.shape[1]
-    if K == 0:
-        y[...] = 0
-        return
-    lanes = vectors.BYTES // a.itemsize
-    if M < lanes <= N:  # a narrow result, such as a 10-dimensional latent: turn it on its side
+    lanes = vectors.REGISTER // a.itemsize
+    if 5 * -(-N // lanes) * M < 4 * -(-M // lanes) * N:  # y is narrow: on its side it wastes less
         side = np.empty((M, N), a.dtype)
         _product(side, b.T, a.T)
         y[...] = side.T
-        return
-    if a.T.flags.c_contiguous and N >= ROWS:
-        flat, row, step, height = a.T.reshape(-1), 1, N, N
+    elif K == 0 or y.size == 0:
+        y[...] = 0
     else:
-        a = _at_least(a, ROWS, 0)
-        flat, row, step, height = a.reshape(-1), K, 1, len(a)
-    turned = b.T.flags.c_contiguous and not b.flags.c_contiguous and K >= lanes // vectors.PARTS
-    b = _at_least(b.T, lanes, 0) if turned else _at_least(b, 0, lanes)
-    width = len(b) if turned else b.shape[1]
-    fits = y.shape == (height, width) and y.flags.carray
-    out = y if fits else np.empty((height, width), a.dtype)
-    arguments = (contiguous(flat), row, step, b.reshape(-1), turned, out.reshape(-1), height, K,
-                 width, lanes)  # fmt: skip
-    panels = -(-width // lanes)
-    if N * K * M > SERIAL:
-        with pool:
-            _blocks(*arguments, *_pieces(-(-height // ROWS), panels, K))
-    else:
-        _block(*arguments, 0, height, 0, panels)
-    if not fits:
-        y[...] = out[:N, :M]
+        (a, row, step), (b, _, turned) = _flat(a), _flat(b)
+        share = N * K * M > SERIAL
+        _multiply(a, row, step, b, turned > 1, y.reshape(-1), N, K, M, lanes,
+                  PIECES if share else 1, share=share)  # fmt: skip
 
 
 TINY = 2**11  # multiply-adds that NumPy does sooner than a call of the kernel begins

@@ -1,11 +1,30 @@
-"""Where things are in a block of turned images (see conv.py), in tables made from shapes alone."""
+"""Where things are in a block of turned images (see conv.py), in tables made from shapes alone.
+
+A block as it comes, image after image, and turned, pixel after pixel. Here a register has four
+lanes, and an image three pixels; one more register is for what kernels never see:
+
+    a0 a1 a2
+    b0 b1 b2       ──►      │a0 b0 c0 d0│a1 b1 c1 d1│a2 b2 c2 d2│           │
+    c0 c1 c2       place:    0           4           8           12
+    d0 d1 d2
+
+Zeros are padded around the image. For one of 2 × 2 pixels with a padding of 1 the registers of a
+block are, by number, those on the left. A kernel of 2 × 2 that lies in the upper left corner sees
+the registers `starts`. When it moves by a stride of 2 it comes to the four `places`, which are
+counted from there:
+
+     0   1   2   3
+     4 [ 5   6]  7        starts  0  1        places  0   2
+     8 [ 9  10] 11                4  5                8  10
+    12  13  14  15
+
+So its lower left element sees at the last place the register 4 + 10 = 14, a zero of the padding.
+"""
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-
-from minigrad.kernels import vectors
 
 
 class Layout(NamedTuple):
@@ -19,18 +38,13 @@ class Layout(NamedTuple):
     size: int  # of the block
     starts: np.ndarray  # of the kernels' elements, at the first place of the kernel
     terms: np.ndarray  # how many of them come before each phase
-    places: np.ndarray  # of the kernel, beside its first; each phase fills vectors
+    places: np.ndarray  # of the kernel, beside its first
     ends: np.ndarray  # how many of them come before each phase
     results: np.ndarray  # (F · OH · OW,) where the result has its pixels, in their order
 
 
 def _grid(*sizes):
     return np.indices(sizes).reshape(len(sizes), -1)
-
-
-def _padded(table, size):
-    """The last entry repeated up to a multiple of the size: computed again, to the same bits."""
-    return np.append(table, np.repeat(table[-1:], -table.size % size))
 
 
 def _block(C, size, first, H, W, lanes):
@@ -49,18 +63,14 @@ def _results(F, order, count, lanes):
 
 @lru_cache(maxsize=32)
 def convolution_layout(F, C, kernel, stride, padding, size, places, lanes):
-    """For conv2d; and the places of the kernel alone, for the gradient of its weights."""
+    """For conv2d, and the gradient of its weights."""
     H, W = ((n - 1) * s + k for n, s, k in zip(places, stride, kernel, strict=True))
     (c, i, j), (y, z) = _grid(C, *kernel), _grid(*places)
     starts = ((c * H + i) * W + j) * lanes
     at = (y * stride[0] * W + z * stride[1]) * lanes
-    filled = _padded(at, vectors.PARTS)
     block = _block(C, size, (-padding[0], -padding[1]), H, W, lanes)
-    return (
-        Layout(*block, starts, np.array([0, starts.size]), filled, np.array([0, filled.size]),
-               _results(F, np.arange(at.size), filled.size, lanes)),
-        at,
-    )  # fmt: skip
+    results = _results(F, np.arange(at.size), at.size, lanes)
+    return Layout(*block, starts, np.array([0, starts.size]), at, np.array([0, at.size]), results)
 
 
 def _phases(size, kernel, stride, padding):
@@ -87,7 +97,7 @@ def transposed_layout(F, C, kernel, stride, padding, shape, size, lanes):
             (f, i, j), (y, z) = _grid(F, taps, taps_), _grid(n, n_)
             at = (f * H + i + begin - first[0]) * W + j + begin_ - first[1]
             starts.append(at * lanes)
-            places.append(_padded((y * W + z) * lanes, vectors.PARTS))
+            places.append((y * W + z) * lanes)
             parts.append((r, r_))
             order[b :: stride[0], b_ :: stride[1]] = count + np.arange(y.size).reshape(n, n_)
             count += places[-1].size

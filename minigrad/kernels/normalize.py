@@ -8,7 +8,7 @@ channels. A thread goes through its piece row by row, in the order of memory, wh
 import numpy as np
 
 from minigrad.kernels.compile import accelerates, contiguous, jit, prange
-from minigrad.kernels.threads import pool
+from minigrad.kernels.threads import shareable
 from minigrad.ops import normalization
 
 PIECES = 32  # the number of pieces into which the channels are divided
@@ -37,7 +37,7 @@ def _piece(i, channels, L):
     return slice(start, stop), slice(start * L, stop * L)
 
 
-@jit(parallel=True)
+@shareable
 def _moments(x, L, mean, variance):
     for i in prange(PIECES):
         channels, columns = _piece(i, mean.size, L)
@@ -61,7 +61,7 @@ def _moments_of_piece(x, L, columns, mean, variance):
     _folded(total, L, 1 / (len(x) * L), variance)
 
 
-@jit(parallel=True)
+@shareable
 def _affine(x, scale, shift, L, out):
     for i in prange(PIECES):
         channels, columns = _piece(i, scale.size, L)
@@ -78,7 +78,7 @@ def _affine_of_piece(x, scale, shift, columns, out):
             y[j] = row[j] * scale[j] + shift[j]
 
 
-@jit(parallel=True)
+@shareable
 def _normalize_pull(g, x, mean, r, L, out):
     for i in prange(PIECES):
         channels, columns = _piece(i, mean.size, L)
@@ -111,7 +111,7 @@ def _pull_of_piece(g, x, mean, r, L, columns, out):
             y[j] = scale[j] * (cotangent[j] - average[j] - slope[j] * (row[j] - centre[j]))
 
 
-@jit(parallel=True)
+@shareable
 def _normalized_sum(g, x, mean, L, out):
     for i in prange(PIECES):
         channels, columns = _piece(i, mean.size, L)
@@ -136,8 +136,7 @@ def _unless_empty(x, *results):
 
 @accelerates(normalization.moments, lambda x: _unless_empty(x, _channel(x), _channel(x)))
 def moments(mean, variance, x):
-    with pool:
-        _moments(*_rows(x), mean, variance)
+    _moments(*_rows(x), mean, variance, share=True)
 
 
 def _normalized(x, weight, bias, eps):
@@ -149,8 +148,7 @@ def batch_norm(y, mean, variance, x, weight, bias, *, eps):
     moments(mean, variance, x)
     scale = weight / np.sqrt(variance + x.dtype.type(eps))
     rows, L = _rows(x)
-    with pool:
-        _affine(rows, contiguous(scale), contiguous(bias - mean * scale), L, _rows(y)[0])
+    _affine(rows, contiguous(scale), contiguous(bias - mean * scale), L, _rows(y)[0], share=True)
 
 
 def _like_x(g, x, mean, variance, eps):
@@ -161,8 +159,7 @@ def _like_x(g, x, mean, variance, eps):
 def batch_norm_pull(h, g, x, mean, variance, *, eps):
     rows, L = _rows(x)
     r = 1 / np.sqrt(variance + x.dtype.type(eps))
-    with pool:
-        _normalize_pull(_rows(g)[0], rows, contiguous(mean), r, L, _rows(h)[0])
+    _normalize_pull(_rows(g)[0], rows, contiguous(mean), r, L, _rows(h)[0], share=True)
 
 
 def _like_channels(g, x, mean, variance, eps):
@@ -172,6 +169,5 @@ def _like_channels(g, x, mean, variance, eps):
 @accelerates(normalization.normalized_sum, _like_channels)
 def normalized_sum(y, g, x, mean, variance, *, eps):
     rows, L = _rows(x)
-    with pool:
-        _normalized_sum(_rows(g)[0], rows, contiguous(mean), L, y)
+    _normalized_sum(_rows(g)[0], rows, contiguous(mean), L, y, share=True)
     y *= 1 / np.sqrt(variance + x.dtype.type(eps))

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels.compile import accelerates, contiguous, jit, prange
-from minigrad.kernels.threads import pool
+from minigrad.kernels.threads import shareable
 from minigrad.ops.images import window_places
 
 
@@ -39,7 +39,7 @@ def argmax_windows(y, x, *, kernel, stride, padding):
     _argmax_windows(images, *window, y.reshape(N * C, *y.shape[2:]))
 
 
-@jit(parallel=True)
+@shareable
 def _rearrange(x, order, out):
     """out[n, p] = x[n, order[p]]"""
     for n in prange(len(x)):
@@ -80,5 +80,5 @@ def pixel_unshuffle(y, x, *, downscale_factor):
 
 
 def _moved(y, x, order):
-    with pool:
-        _rearrange(contiguous(x).reshape(len(x), order.size), order, y.reshape(len(y), order.size))
+    x, y = contiguous(x).reshape(len(x), order.size), y.reshape(len(y), order.size)
+    _rearrange(x, order, y, share=True)

@@ -1,16 +1,19 @@
-"""All parallel kernels share one pool of threads."""
+"""All kernels share one pool of threads, and run in the calling thread alone where that pays."""
 
 import ctypes
 import os
 import sys
 import threading
+from functools import wraps
 from pathlib import Path
 
 import numba
 
+from minigrad.kernels.compile import jit
+
 
 class _Pool:
-    """Each call of a parallel kernel is inside `with pool:`.
+    """Each call of a parallel kernel is inside `with pool:`, by `shareable`.
 
     The pool is a lock, because two Python threads that enter parallel kernels at once abort the
     process under numba's simplest threading layer.
@@ -45,3 +48,22 @@ class _Pool:
 
 
 pool = _Pool()
+
+
+def shareable(function):
+    """Compile a function, whose loops over prange threads may share, for one thread and for many.
+
+    It is called with share=True where the work is worth waking the other threads.
+    """
+    alone, shared = jit()(function), jit(parallel=True)(function)
+
+    @wraps(function)
+    def run(*arguments, share):
+        if share:
+            with pool:
+                shared(*arguments)
+        else:
+            alone(*arguments)
+
+    run.versions = alone, shared
+    return run

@@ -1,35 +1,29 @@
-"""Vectors in numba: as wide as a register, or as a few of them, and what to do with them.
+"""Vectors in numba: a register full of numbers, and what to do with it.
 
 numba vectorises simple loops by itself, but does not keep the tile of a matrix product in
-registers, nor turn a square of numbers around in them. These intrinsics do, each in a few lines of
-LLVM, which splits a vector that is wider than the machine's registers into several. Arrays are flat
-and C-contiguous, and no index is checked.
+registers, nor turn a square of numbers around in them. These intrinsics, and those of tile.py, do,
+each in a few lines of LLVM. Arrays are flat and C-contiguous, and no index is checked.
 """
 
-import llvmlite.binding as llvm
+import platform
+
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from minigrad.kernels.compile import jit
+from minigrad.kernels.compile import has, jit
 
-_has = llvm.get_host_cpu_features().get
-REGISTER = 64 if _has("avx512f") else 32 if _has("avx") else 16  # bytes
-
-# Five rows of one wide vector are the accumulators of a product's tile. With 32 registers of 64
-# bytes (AVX-512), 5 × 4 of them; with 16 of 32 bytes (AVX2), 5 × 2; with 32 of 16 bytes (NEON),
-# 5 × 4: that leaves some for the operands in each case.
-BYTES = 256 if _has("avx512f") else 64
-PARTS = BYTES // REGISTER
+REGISTER = 64 if has("avx512f") else 32 if has("avx") else 16  # bytes
+REGISTERS = 32 if has("avx512f") or platform.machine() in ("aarch64", "arm64") else 16
 
 
 class Vector(types.Type):
-    """So many bytes of consecutive elements of one dtype."""
+    """A register full of consecutive elements of one dtype."""
 
-    def __init__(self, dtype, size):
+    def __init__(self, dtype):
         self.dtype = dtype
-        self.lanes = size // (dtype.bitwidth // 8)
+        self.lanes = REGISTER // (dtype.bitwidth // 8)
         super().__init__(f"Vector({dtype}, {self.lanes})")
 
 
@@ -40,112 +34,97 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(data_models, vector, ir.VectorType(element, vector.lanes))
 
 
-def _element(context, builder, array_type, array, index):
+# ---- the LLVM that intrinsics are made of
+
+
+def address(context, builder, array_type, array, index):
     """The address of array[index]."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])
 
 
-def _entry(context, builder, table_type, table, i):
-    """table[i], for i known now."""
-    return builder.load(_element(context, builder, table_type, table, ir.IntType(64)(i)))
+def size_of(vector):
+    """The bytes of one of its elements."""
+    return 4 if vector.element == ir.FloatType() else 8
 
 
-def _load(context, builder, array_type, array, index, vector):
-    address = _element(context, builder, array_type, array, index)
-    value = builder.load(builder.bitcast(address, context.get_value_type(vector).as_pointer()))
-    value.align = array_type.dtype.bitwidth // 8
+def load_at(builder, address, vector):
+    """The vector in memory from the address of an element on."""
+    value = builder.load(builder.bitcast(address, vector.as_pointer()))
+    value.align = size_of(vector)
     return value
 
 
-def _store(context, builder, array_type, array, index, value):
-    address = _element(context, builder, array_type, array, index)
+def store_at(builder, address, value):
+    """Write a vector into memory from the address of an element on."""
     pointer = builder.bitcast(address, value.type.as_pointer())
-    builder.store(value, pointer).align = array_type.dtype.bitwidth // 8
+    builder.store(value, pointer).align = size_of(value.type)
 
 
-def _chosen(builder, one, other, indices):
+def repeated(builder, number, vector):
+    """A vector whose elements are all that number."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.IntType(32)(0))
+    return chosen(builder, first, undefined, [0] * vector.count)
+
+
+def chosen(builder, one, other, indices):
     """The vector of these elements of the two, which are counted through."""
     mask = ir.Constant(ir.VectorType(ir.IntType(32), len(indices)), list(indices))
     return builder.shuffle_vector(one, other, mask)
 
 
-def _loader(size):
-    @intrinsic
-    def load(typing, array, index):
-        vector = Vector(array.dtype, size)
-
-        def lower(context, builder, signature, args):
-            return _load(context, builder, signature.args[0], *args, vector)
-
-        return vector(array, index), lower
-
-    return load
+def multiply_add(builder, a, b, c):
+    """a · b + c, rounded once where the machine can."""
+    product = builder.fmul(a, b, flags=["contract"])
+    return builder.fadd(product, c, flags=["contract"])
 
 
-def _zeros(size):
-    @intrinsic
-    def zeros(typing, array):
-        vector = Vector(array.dtype, size)
-
-        def lower(context, builder, signature, args):
-            return ir.Constant(context.get_value_type(vector), None)
-
-        return vector(array), lower
-
-    return zeros
-
-
-# The vector, or register, array[index : index + lanes]; and one of zeros, of the array's dtype.
-load, load_register = _loader(BYTES), _loader(REGISTER)
-zeros, zero_register = _zeros(BYTES), _zeros(REGISTER)
+# ---- the intrinsics
 
 
 @intrinsic
-def gather(typing, array, index, places):
-    """The vector of the registers at index + places[0], index + places[1], …"""
-    vector, register = Vector(array.dtype, BYTES), Vector(array.dtype, REGISTER)
+def load(typing, array, index):
+    """array[index : index + lanes]"""
+    vector = Vector(array.dtype)
 
     def lower(context, builder, signature, args):
-        array_type, _, places_type = signature.args
-        parts = []
-        for i in range(PARTS):
-            at = builder.add(args[1], _entry(context, builder, places_type, args[2], i))
-            parts.append(_load(context, builder, array_type, args[0], at, register))
-        while len(parts) > 1:
-            both = range(2 * parts[0].type.count)
-            pairs = zip(parts[::2], parts[1::2], strict=True)
-            parts = [_chosen(builder, *pair, both) for pair in pairs]
-        return parts[0]
+        start = address(context, builder, signature.args[0], *args)
+        return load_at(builder, start, context.get_value_type(vector))
 
-    return vector(array, index, places), lower
+    return vector(array, index), lower
+
+
+@intrinsic
+def zeros(typing, array):
+    """A vector of zeros, of the array's dtype."""
+    vector = Vector(array.dtype)
+
+    def lower(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(vector), None)
+
+    return vector(array), lower
 
 
 @intrinsic
 def store(typing, array, index, vector):
-    """array[index : index + lanes] = vector, or register."""
+    """array[index : index + lanes] = vector"""
 
     def lower(context, builder, signature, args):
-        _store(context, builder, signature.args[0], *args)
+        store_at(builder, address(context, builder, signature.args[0], *args[:2]), args[2])
         return context.get_dummy_value()
 
     return types.void(array, index, vector), lower
 
 
 @intrinsic
-def fma(typing, factor, vector, accumulator):
-    """factor · vector + accumulator, rounded once where the machine can; factor: one or as many."""
+def fma(typing, a, b, c):
+    """a · b + c of vectors, rounded once where the machine can."""
 
     def lower(context, builder, signature, args):
-        factors = args[0]
-        if not isinstance(factor, Vector):
-            undefined = ir.Constant(args[1].type, ir.Undefined)
-            first = builder.insert_element(undefined, factors, ir.IntType(32)(0))
-            factors = _chosen(builder, first, undefined, [0] * vector.lanes)
-        product = builder.fmul(factors, args[1], flags=["contract"])
-        return builder.fadd(product, args[2], flags=["contract"])
+        return multiply_add(builder, *args)
 
-    return accumulator(factor, vector, accumulator), lower
+    return c(a, b, c), lower
 
 
 @intrinsic
@@ -157,8 +136,8 @@ def sums(typing, a, b, c, d):
         for v in args:
             while v.type.count > 1:
                 half = v.type.count // 2
-                low = _chosen(builder, v, v, range(half))
-                v = builder.fadd(low, _chosen(builder, v, v, range(half, 2 * half)))
+                low = chosen(builder, v, v, range(half))
+                v = builder.fadd(low, chosen(builder, v, v, range(half, 2 * half)))
             totals.append(builder.extract_element(v, ir.IntType(32)(0)))
         return context.make_tuple(builder, signature.return_type, totals)
 
@@ -168,26 +147,31 @@ def sums(typing, a, b, c, d):
 @intrinsic
 def transpose(typing, source, rows, at, out, columns, to):
     """A square, as wide as a register: out[columns[j] + to + i] = source[rows[i] + at + j]."""
-    register = Vector(source.dtype, REGISTER)
-    lanes = register.lanes
+    lanes = Vector(source.dtype).lanes
 
     def generate(context, builder, signature, args):
         source_type, rows_type, _, out_type, columns_type, _ = signature.args
+        register = context.get_value_type(Vector(source_type.dtype))
+
+        def entry(table_type, table, i):
+            return builder.load(address(context, builder, table_type, table, ir.IntType(64)(i)))
+
         v = []
         for i in range(lanes):
-            p = builder.add(_entry(context, builder, rows_type, args[1], i), args[2])
-            v.append(_load(context, builder, source_type, args[0], p, register))
+            start = builder.add(entry(rows_type, args[1], i), args[2])
+            start = address(context, builder, source_type, args[0], start)
+            v.append(load_at(builder, start, register))
         step = 1
         while step < lanes:  # in all squares of twice that width, exchange two of their quarters
             for i in (i for i in range(lanes) if not i & step):
                 upper = [j - step + lanes if j & step else j for j in range(lanes)]
                 lower = [j + lanes if j & step else j + step for j in range(lanes)]
                 pair = v[i], v[i + step]
-                v[i], v[i + step] = (_chosen(builder, *pair, m) for m in (upper, lower))
+                v[i], v[i + step] = (chosen(builder, *pair, m) for m in (upper, lower))
             step *= 2
         for j in range(lanes):
-            q = builder.add(_entry(context, builder, columns_type, args[4], j), args[5])
-            _store(context, builder, out_type, args[3], q, v[j])
+            place = builder.add(entry(columns_type, args[4], j), args[5])
+            store_at(builder, address(context, builder, out_type, args[3], place), v[j])
         return context.get_dummy_value()
 
     return types.void(source, rows, at, out, columns, to), generate

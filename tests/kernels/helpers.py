@@ -44,7 +44,7 @@ TESTED = [
 ]  # fmt: skip
 
 DTYPES = [np.float32, np.float64]
-LANES = {np.float32: vectors.BYTES // 4, np.float64: vectors.BYTES // 8}
+LANES = {np.float32: vectors.REGISTER // 4, np.float64: vectors.REGISTER // 8}
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
 
@@ -69,6 +69,17 @@ def accelerated(primitive, *arrays, **static):
     results = [filled(*one) for one in wanted]
     current.interpreter.quietly(kernel.run, *results, *arrays, **static)
     return tuple(results) if len(results) > 1 else results[0] if results else None
+
+
+def compiled_in(*modules):
+    """{name: a compiled function} of these modules, both versions of one that threads may share."""
+    return {
+        (module.__name__, name, i): function
+        for module in modules
+        for name, value in vars(module).items()
+        for i, function in enumerate(getattr(value, "versions", [value]))
+        if hasattr(function, "nopython_signatures")
+    }
 
 
 def specified(primitive, *arrays, **static):

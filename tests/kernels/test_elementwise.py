@@ -28,6 +28,7 @@ from tests.kernels.helpers import (
     accelerated,
     assert_accelerated,
     both_dtypes,
+    compiled_in,
     each,
     layout_of,
     specified,
@@ -152,8 +153,7 @@ def test_a_loop_is_compiled_once_for_each_dtype_whatever_the_layout():
     """Each further layout that reaches a loop costs its first caller seconds of compilation."""
     from minigrad.kernels import elementwise, gemm, reduce
 
-    loops = {f"{module.__name__}.{name}": f for module in (elementwise, gemm, reduce)
-             for name, f in vars(module).items() if hasattr(f, "nopython_signatures")}  # fmt: skip
+    loops = compiled_in(elementwise, gemm, reduce)
     for dtype, layout in product(DTYPES, LAYOUTS.values()):
         run_all(dtype, layout)
 

@@ -23,6 +23,7 @@ from tests.kernels.helpers import (
     assert_accelerated,
     assert_within,
     both_dtypes,
+    compiled_in,
     each,
     layout_of,
     normal,
@@ -148,7 +149,7 @@ def test_loops_are_compiled_for_one_layout_alone_whatever_the_layout_of_the_argu
             x = layout(normal(9, 4, 24, dtype=dtype))
             for primitive in NORMALIZATIONS:
                 accelerated(primitive, *some_arrays(primitive, x), **static_of(primitive))
-    loops = [f for f in vars(normalize).values() if hasattr(f, "nopython_signatures")]
+    loops = compiled_in(normalize).values()
     assert sum(len(loop.nopython_signatures) >= len(DTYPES) for loop in loops) >= 4
     for loop in loops:
         for signature in loop.nopython_signatures:

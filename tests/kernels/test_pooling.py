@@ -18,6 +18,7 @@ from tests.kernels.helpers import (
     accelerated,
     assert_accelerated,
     both_dtypes,
+    compiled_in,
     each,
     layout_of,
     normal,
@@ -97,10 +98,9 @@ def test_loops_are_compiled_for_one_layout_alone_whatever_the_layout_of_the_argu
     for dtype, layout in product(DTYPES, LAYOUTS.values()):
         for primitive, static in STATIC.items():
             accelerated(primitive, layout(normal(9, 4, 6, 4, dtype=dtype)), **static)
-    loops = [f for f in vars(pooling).values() if hasattr(f, "nopython_signatures")]
-    assert len(loops) == 2
+    loops = compiled_in(pooling).values()
+    assert sum(len(loop.nopython_signatures) >= len(DTYPES) for loop in loops) == 2
     for loop in loops:
-        assert len(loop.nopython_signatures) >= len(DTYPES)
         for signature in loop.nopython_signatures:
             arrays = [a for a in signature.args if hasattr(a, "layout")]
             assert all(a.layout == "C" and a.mutable and a.aligned for a in arrays), arrays

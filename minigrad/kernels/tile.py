@@ -1,0 +1,206 @@
+"""The inner loop of a matrix product: a tile of the result stays in registers while k runs.
+
+    for k:                                      # WIDTH registers of b, HEIGHT numbers of a
+        for i < rows, for j < columns:          # all at once: HEIGHT · WIDTH multiply-adds
+            y[i, j] += a[i, k] · b[k, j]
+
+Each k takes a few registers of b, which lie side by side, and one number of a for each row, which
+fills a register too, and adds all their products to the accumulators. 14 rows of 2 registers leave
+enough of 32 registers for these operands, and 6 rows of 2 leave enough of 16. A smaller tile, at
+the edge of a result, is a loop of its own, so that no row is computed in vain; of its last register
+only the columns that exist are written.
+
+An element is summed in the order of k, a multiply-add at a time. So its bits depend neither on the
+tile that it is in, nor on the thread, nor on where the loop over k was interrupted.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
+
+from minigrad.kernels.vectors import (
+    REGISTERS,
+    Vector,
+    address,
+    load_at,
+    multiply_add,
+    repeated,
+    size_of,
+    store_at,
+)
+
+WIDTH = 2  # registers
+HEIGHT = (REGISTERS - 4) // WIDTH  # rows
+
+I64 = ir.IntType(64)
+
+
+class _Result:
+    """A tile of y in memory: its first element, the step from row to row, how many columns."""
+
+    def __init__(self, builder, vector, first, row, columns):
+        self.builder, self.vector, self.first, self.row = builder, vector, first, row
+        self.columns = columns
+
+    def _register(self, i, j):
+        """The address of register j of row i."""
+        at = self.builder.mul(self.row, I64(i))
+        at = self.builder.add(at, I64(j * self.vector.count))
+        return self.builder.gep(self.first, [at])
+
+    def _masked(self, what, i, j, values, kind, rest=()):
+        """LLVM's load or store of those columns of a register that exist."""
+        builder, vector, lanes = self.builder, self.vector, self.vector.count
+        numbers = ir.VectorType(I64, lanes)
+        columns = ir.Constant(numbers, [*range(j * lanes, (j + 1) * lanes)])
+        exist = builder.icmp_signed("<", columns, repeated(builder, self.columns, numbers))
+        pointer = builder.bitcast(self._register(i, j), vector.as_pointer())
+        arguments = [*values, pointer, ir.IntType(32)(size_of(vector)), exist, *rest]
+        function = ir.FunctionType(kind, [argument.type for argument in arguments])
+        suffix = f"v{lanes}f{8 * size_of(vector)}"
+        name = f"llvm.masked.{what}.{suffix}.p0{suffix}"
+        return builder.call(get_or_insert_function(builder.module, function, name), arguments)
+
+    def load(self, i, j):
+        zeros = ir.Constant(self.vector, None)
+        return self._masked("load", i, j, [], self.vector, [zeros])
+
+    def store(self, values, width):
+        """Write all registers; masks, which some processors are slow at, only where needed."""
+        builder, last = self.builder, width - 1
+        full = builder.icmp_signed("==", self.columns, I64(width * self.vector.count))
+        for (i, j), value in values.items():
+            if j < last:
+                store_at(builder, self._register(i, j), value)
+        with builder.if_else(full) as (then, otherwise):
+            with then:
+                for (i, j), value in values.items():
+                    if j == last:
+                        store_at(builder, self._register(i, j), value)
+            with otherwise:
+                for (i, j), value in values.items():
+                    if j == last:
+                        self._masked("store", i, j, [value], ir.VoidType())
+
+
+def _starts(builder, out, places, more):
+    """What the accumulators hold before the loop: zeros, or what there is if `more` of a sum."""
+    zeros, outside = ir.Constant(out.vector, None), builder.block
+    with builder.if_then(more):
+        loaded, inside = [out.load(*place) for place in places], builder.block
+    starts = [builder.phi(out.vector) for _ in places]
+    for start, value in zip(starts, loaded, strict=True):
+        start.add_incoming(zeros, outside)
+        start.add_incoming(value, inside)
+    return starts
+
+
+class _Operands(NamedTuple):
+    a: ir.Value  # the address of a[0, 0]
+    row: ir.Value  # how many elements later a has the next i,
+    step: ir.Value  # and the next k
+    registers: Callable  # (k, width) -> the addresses of b's registers in its row k
+    depth: ir.Value  # how many k there are
+
+
+def _loop(builder, out, height, width, operands, more):
+    """Compute a tile of so many rows and registers, and add it to what is there if `more`."""
+    a, row, step, registers, depth = operands
+    places = [(i, j) for i in range(height) for j in range(width)]
+    starts = _starts(builder, out, places, more)
+    before, loop = builder.block, builder.append_basic_block("k")
+    after = builder.append_basic_block("end")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k, p = builder.phi(I64), builder.phi(a.type)
+    sums = [builder.phi(out.vector) for _ in places]
+    b = [load_at(builder, register, out.vector) for register in registers(k, width)]
+    totals = []
+    for (i, j), total in zip(places, sums, strict=True):
+        if j == 0:
+            number = builder.load(builder.gep(p, [builder.mul(row, I64(i))]))
+            number = repeated(builder, number, out.vector)
+        totals.append(multiply_add(builder, number, b[j], total))
+    following = builder.add(k, I64(1)), builder.gep(p, [step]), *totals
+    for phi, first, value in zip((k, p, *sums), (I64(0), a, *starts), following, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(value, loop)
+    builder.cbranch(builder.icmp_signed("<", following[0], depth), loop, after)
+    builder.position_at_end(after)
+    out.store(dict(zip(places, totals, strict=True)), width)
+
+
+def _tile(builder, rows, out, operands, more):
+    """Choose the loop for so many rows and registers: each size of a tile has its own."""
+    lanes = I64(out.vector.count)
+    width = builder.udiv(builder.add(out.columns, builder.sub(lanes, I64(1))), lanes)
+    size = builder.add(builder.mul(rows, I64(WIDTH + 1)), width)
+    done = builder.append_basic_block("done")
+    choice = builder.switch(size, done)
+    for height in range(1, HEIGHT + 1):
+        for width in range(1, WIDTH + 1):
+            block = builder.append_basic_block("tile")
+            choice.add_case(I64(height * (WIDTH + 1) + width), block)
+            builder.position_at_end(block)
+            _loop(builder, out, height, width, operands, more)
+            builder.branch(done)
+    builder.position_at_end(done)
+
+
+@intrinsic
+def tile(typing, rows, columns, a, p, row, step, b, at, depth, out, q, M, more):
+    """out[q + i·M + j] = Σₖ a[p + i·row + k·step] · bₖ[j], + what it is if `more` of a sum.
+
+    i < rows ≤ HEIGHT, j < columns ≤ WIDTH registers, k < depth, of which there is at least one. bₖ
+    are the WIDTH registers of b from `at` + k · WIDTH registers on.
+    """
+
+    def lower(context, builder, signature, args):
+        rows, columns, a, p, row, step, b, at, depth, out, q, M, more = args
+        types_of = signature.args
+        vector = context.get_value_type(Vector(types_of[2].dtype))
+        first = address(context, builder, types_of[9], out, q)
+        result = _Result(builder, vector, first, M, columns)
+
+        def registers(k, width):
+            start = builder.mul(k, I64(WIDTH * vector.count))
+            for j in range(width):
+                place = builder.add(builder.add(at, start), I64(j * vector.count))
+                yield address(context, builder, types_of[6], b, place)
+
+        a = address(context, builder, types_of[2], a, p)
+        _tile(builder, rows, result, _Operands(a, row, step, registers, depth), more)
+        return context.get_dummy_value()
+
+    arguments = rows, columns, a, p, row, step, b, at, depth, out, q, M, more
+    return types.void(*arguments), lower
+
+
+@intrinsic
+def tile_of_places(typing, rows, columns, a, p, row, step, b, starts, places, out, q, M):
+    """The same, added to what out is, where bₖ has its registers at starts[k] + places[0], …"""
+
+    def lower(context, builder, signature, args):
+        rows, columns, a, p, row, step, b, starts, places, out, q, M = args
+        types_of = signature.args
+        vector = context.get_value_type(Vector(types_of[2].dtype))
+        first = address(context, builder, types_of[9], out, q)
+        result = _Result(builder, vector, first, M, columns)
+        depth = context.make_array(types_of[7])(context, builder, starts).nitems
+
+        def registers(k, width):
+            start = builder.load(address(context, builder, types_of[7], starts, k))
+            for j in range(width):
+                place = builder.load(address(context, builder, types_of[8], places, I64(j)))
+                yield address(context, builder, types_of[6], b, builder.add(start, place))
+
+        a = address(context, builder, types_of[2], a, p)
+        operands = _Operands(a, row, step, registers, depth)
+        _tile(builder, rows, result, operands, ir.IntType(1)(1))
+        return context.get_dummy_value()
+
+    return types.void(rows, columns, a, p, row, step, b, starts, places, out, q, M), lower
