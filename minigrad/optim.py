@@ -1,5 +1,6 @@
 """An optimiser's step writes the parameters in place, and counts the write on each of them."""
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -98,8 +99,8 @@ class Optimizer:
         for i, p in active:
             self._check(i, p)
         lr = Tensor(np.array(self.lr, np.float64))
-        for i, p in active:
-            self._update(i, p, lr)
+        if active:
+            self._update_all(active, lr)
 
     def _check_settings(self):
         """Check the settings before each step, because a schedule may have changed them."""
@@ -126,6 +127,11 @@ class Optimizer:
             f"{_kind(wanted)}, and writable. Make the optimiser after double(), and give it state "
             "by load_state_dict"
         )
+
+    def _update_all(self, active, lr):
+        """Update the parameters p, with their numbers i. lr: a tensor"""
+        for i, p in active:
+            self._update(i, p, lr)
 
     def _update(self, i, p, lr):
         raise NotImplementedError
@@ -176,6 +182,6 @@ class Adam(Optimizer):
                 raise ValueError(f"Adam: betas = {betas}; each must be in [0, 1)")
         real("Adam", "eps", self.eps, 0)
 
-    def _update(self, i, p, lr):
-        m, v, step = self.means[i], self.squares[i], self.steps[i]
-        adam_(p, m, v, step, p.grad, lr, betas=self.betas, eps=self.eps)
+    def _update_all(self, active, lr):
+        states = [(p, self.means[i], self.squares[i], self.steps[i], p.grad) for i, p in active]
+        adam_(lr, *itertools.chain(*states), betas=self.betas, eps=self.eps)

@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad.core.tensor import Tensor, owned
 
-FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 KINDS = "biufc"  # in ascending order, but i and u rank equally
 
 
@@ -25,16 +25,17 @@ def operands_of_one_dtype(primitive, values) -> tuple[tuple[Tensor, ...], list[n
     """Return a primitive's values as tensors, by the policy above, and the tensors' arrays."""
     try:
         arrays = [value._array for value in values]
+    except AttributeError:  # a value is a number or an array
+        pass
+    else:
         joined = arrays if primitive.joined is None else [arrays[i] for i in primitive.joined]
-        dtype = joined[0].dtype if joined else None
-        if dtype is None or dtype is FLOATS[0] or dtype is FLOATS[1]:
+        dtype = joined[0].dtype if joined else FLOAT32
+        if dtype is FLOAT32 or dtype is FLOAT64:
             for array in joined:
                 if array.dtype is not dtype:
                     break
             else:
                 return values, arrays  # the usual case
-    except AttributeError:  # a value is a number or an array
-        pass
     if primitive.joined is None:
         values = operands(primitive.name, values, primitive.keeps_integers)
     else:
@@ -63,7 +64,7 @@ def operands(name, values, keeps_integers=False) -> tuple[Tensor, ...]:
             return ()
         dtype = _promoted(name, values)
         if dtype.kind in "biu" and not keeps_integers:
-            dtype = FLOATS[0]
+            dtype = FLOAT32
     return tuple([_as_tensor(name, value, dtype) for value in values])
 
 

@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 import numpy as np
 
 from minigrad.core import contracts, guards
-from minigrad.core.dtypes import operands_of_one_dtype
+from minigrad.core.dtypes import FLOAT32, operands_of_one_dtype
 from minigrad.core.graph import Node
 from minigrad.core.interpreter import current
 from minigrad.core.tensor import Tensor, clock, owned
@@ -58,9 +58,6 @@ class Primitive(Generic[P, R]):
         cotangent arrived, unless only one result is differentiable.
     """
 
-    kernel: Kernel | None = None
-    _pulls: Any = None
-
     def __init__(
         self, forward, pulls=None, keeps_integers=False, as_given=(), differentiable=1, writes=(),
         check=None,
@@ -69,6 +66,8 @@ class Primitive(Generic[P, R]):
             setattr(self, name, getattr(forward, name))
         self.__wrapped__ = forward  # where inspect.signature looks
         self.forward, self.name = forward, forward.__name__
+        self.kernel: Kernel | None = None
+        self._pulls: Any = None
         self.keeps_integers, self.as_given = keeps_integers, as_given
         self.differentiable, self.writes, self.check = differentiable, writes, check
         self.guarded = check is not None or bool(writes)
@@ -89,6 +88,11 @@ class Primitive(Generic[P, R]):
     def pulls(self, pulls):
         contracts.pulls_fit(self, pulls)
         self._pulls = pulls if callable(pulls) else tuple(p for p in pulls if p is not ...)
+
+    def written(self, operands):
+        """Return those of the operands that the forward writes into."""
+        writes = self.writes(len(operands)) if callable(self.writes) else self.writes
+        return [operands[i] for i in writes]
 
     def __repr__(self):
         return f"<primitive {self.name}>"
@@ -136,7 +140,8 @@ def primitive(forward=None, **settings) -> Any:
     keeps_integers: whether forward gets whole numbers as they are; otherwise it gets float32
     as_given: the numbers of the operands that keep a dtype of their own, such as indices
     differentiable: how many of the results, from the first on, can get a cotangent (None: all)
-    writes: the numbers of the operands whose arrays forward writes into, and then has no pulls
+    writes: the numbers of the operands whose arrays forward writes into, and then has no pulls; or
+        a function that returns them, if there may be any number of operands
     check: a function that gets forward's arguments before it or a kernel runs, and raises where
         shapes or static arguments don't fit; checks of values belong in the forward
     """
@@ -171,7 +176,12 @@ def bind(primitive, values, static):
     Tensor's operators call it directly; all other calls come through Primitive.__call__.
     """
     interpreter = current.interpreter
-    operands, arrays = operands_of_one_dtype(primitive, values)
+    operands, arrays = values, list[np.ndarray]()
+    for value in values:  # in the usual case, tensors of float32, there is nothing to decide
+        if not isinstance(value, Tensor) or value._array.dtype is not FLOAT32:
+            operands, arrays = operands_of_one_dtype(primitive, values)
+            break
+        arrays.append(value._array)
     if primitive.guarded:
         _check(primitive, operands, arrays, static)
     try:
@@ -183,11 +193,11 @@ def bind(primitive, values, static):
         if "cannot enter context" not in str(error):
             raise contracts.explained(error, primitive, operands) from None
         found = evaluate(primitive, arrays, static)  # inside another forward, and so quiet already
-    several = found.__class__ is tuple and not primitive.writes
-    if several:
+    several = found.__class__ is tuple
+    if primitive.guarded and primitive.writes:
+        results, several = primitive.written(operands), False
+    elif several:
         results = [_result(y, primitive, operands, arrays) for y in found]
-    elif primitive.writes:
-        results = [operands[i] for i in primitive.writes]
     else:
         results = [_result(found, primitive, operands, arrays)]
     if interpreter.records:
@@ -205,9 +215,11 @@ def _check(primitive, operands, arrays, static):
     """Check what must hold before the operation runs, and mark what it writes into as written."""
     if primitive.check is not None:
         primitive.check(*arrays, **static)
-    for i in primitive.writes:
-        guards.is_writable(primitive.name, operands[i])
-        operands[i]._written[0] = next(clock)
+    written = primitive.written(operands)
+    for operand in written:
+        guards.is_writable(primitive.name, operand)
+    for operand in written:
+        operand._written[0] = next(clock)
 
 
 def _plainly(function, *arguments, **static):

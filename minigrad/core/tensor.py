@@ -27,7 +27,12 @@ class SetGrad:
     An observer that records a whole training step must record this effect, too.
     """
 
-    name, writes = "set_grad", ()  # it writes into no operand's array
+    name = "set_grad"
+
+    @staticmethod
+    def written(operands):
+        """Return the operands whose arrays are written into: none."""
+        return []
 
 
 class Tensor(Methods):

@@ -2,9 +2,9 @@
 
 import math
 
-from minigrad.kernels.compile import accelerates, flat, jit, prange
+from minigrad.kernels.compile import COMPILED, accelerates, flat, jit, prange
 from minigrad.kernels.threads import shareable
-from minigrad.ops.updates import adam_
+from minigrad.ops.updates import adam_, each_state
 
 PIECE = 2**13  # elements in a piece; fewer than two pieces run in the calling thread
 
@@ -28,17 +28,24 @@ def _pieces(p, g, m, v, rate, weight1, beta2, weight2, root, eps, size):
         _piece(p, g, m, v, rate, weight1, beta2, weight2, root, eps, piece * size, stop)
 
 
-@accelerates(adam_, lambda *arrays, **static: () if writable(*arrays) else None)
-def adam_kernel(p, m, v, step, g, lr, *, betas, eps):
-    step += 1
-    t, (beta1, beta2) = int(step), betas
-    rate, root = lr.item() / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
-    # 1 − β is taken in double precision: a float32 β₂ = 0.999 gives it a relative error of 10⁻⁵.
-    constants = map(p.dtype.type, (rate, 1 - beta1, beta2, 1 - beta2, root, eps))
-    arrays = flat(p), flat(g), flat(m), flat(v)
-    _pieces(*arrays, *constants, PIECE, share=p.size >= 2 * PIECE)
+def _in_place(lr, *states, **static):
+    """Take the states if all that is written can be written in place."""
+    for p, m, v, _, _ in each_state(states):
+        if not (p.dtype in COMPILED and p.flags.carray and m.flags.carray and v.flags.carray):
+            return None
+    return ()
 
 
-def writable(p, m, v, *others):
-    """Return whether the kernel can write p, m and v in place."""
-    return p.flags.carray and m.flags.carray and v.flags.carray
+@accelerates(adam_, _in_place)
+def adam_kernel(lr, *states, betas, eps):
+    (beta1, beta2), constants = betas, {}
+    for p, m, v, step, g in each_state(states):
+        step += 1
+        t, dtype = int(step), p.dtype
+        if (t, dtype) not in constants:
+            # 1 − β is taken in double precision: in float32, 1 − 0.999 is off by 10⁻⁵ of itself.
+            rate, root = lr.item() / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
+            numbers = rate, 1 - beta1, beta2, 1 - beta2, root, eps
+            constants[t, dtype] = [dtype.type(number) for number in numbers]
+        arrays = flat(p), flat(g), flat(m), flat(v)
+        _pieces(*arrays, *constants[t, dtype], PIECE, share=p.size >= 2 * PIECE)

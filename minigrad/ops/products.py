@@ -15,12 +15,13 @@ def matmul(a, b) -> Tensor:
     A vector (K,) counts as one row on the left and as one column on the right, and y has no axis
     for it. Raises ValueError if the two K differ.
     """
-    a, b = operands("matmul", (a, b), keeps_integers=True)
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.dtype is not b.dtype:
+        a, b = operands("matmul", (a, b), keeps_integers=True)
+    if a.ndim > 1 and b.ndim > 1:
+        return bmm(a, b)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: {a.shape} @ {b.shape}: a number is no matrix; multiply with *")
     _same_inner(a, b)
-    if a.ndim > 1 and b.ndim > 1:
-        return bmm(a, b)
     left = reshape(a, (1, a.size)) if a.ndim == 1 else a
     right = reshape(b, (b.size, 1)) if b.ndim == 1 else b
     y = bmm(left, right)

@@ -73,24 +73,37 @@ def sgd_(p, buffer, g, lr, /, momentum):
     p -= lr.item() * buffer
 
 
-def _adam_shapes(p, m, v, step, g, lr, **static):
-    _fit(p, m, v, g)
+def each_state(states):
+    """Return p, m, v, step and g of each parameter, which adam_ gets one after another."""
+    return zip(*[iter(states)] * 5, strict=True)
 
 
-@primitive(writes=(0, 1, 2, 3), as_given=(3, 5), check=_adam_shapes)
-def adam_(p, m, v, step, g, lr, /, betas, eps):
-    """One step of Adam: Kingma & Ba 2015, algorithm 1. p, m, v, g of one shape; step and lr ().
+def _adam_shapes(lr, *states, **static):
+    for p, m, v, _, g in each_state(states):
+        _fit(p, m, v, g)
 
+
+@primitive(
+    writes=lambda count: [i for i in range(1, count) if i % 5],  # all but lr and each g
+    as_given=range(2**31),
+    check=_adam_shapes,
+)
+def adam_(lr, /, *states, betas, eps):
+    """One step of Adam: Kingma & Ba 2015, algorithm 1. lr (); states: p, m, v, step, g, p, m, …
+
+    For each parameter p, with m, v and g of its shape, and step ():
     t ← t + 1,  m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  p ← p − lr · m̂ / (√v̂ + ε), with
     m̂ = m/(1−β₁ᵗ) and v̂ = v/(1−β₂ᵗ). ε stands outside the root and after the bias correction, as
     in PyTorch.
     """
-    step += 1
-    t, rate, (beta1, beta2) = int(step), lr.item(), betas
-    m += (1 - beta1) * (g - m)
-    v *= beta2
-    v += (1 - beta2) * g * g
-    p -= rate / (1 - beta1**t) * m / (np.sqrt(v) / np.sqrt(1 - beta2**t) + eps)
+    rate, (beta1, beta2) = lr.item(), betas
+    for p, m, v, step, g in each_state(states):
+        step += 1
+        t = int(step)
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * g * g
+        p -= rate / (1 - beta1**t) * m / (np.sqrt(v) / np.sqrt(1 - beta2**t) + eps)
 
 
 for _update in (copy_, _setitem_, add_one_, average_, sgd_, adam_):

@@ -20,7 +20,7 @@ def take_step(run, arrays, lr, step, static):
     """The step's count goes up by one, to `step`."""
     p, m, v, g = arrays
     count = np.array(step - 1)
-    run(p, m, v, count, g, np.array(lr), **static)
+    run(np.array(lr), p, m, v, count, g, **static)
     assert count == step and count.shape == () and count.dtype == np.int64
 
 
@@ -91,6 +91,6 @@ def test_one_array_of_another_layout_is_enough(strided):
     arrays[strided] = np.repeat(arrays[strided], 2)[::2]
     p, m, v, g = arrays
     static = {"betas": (0.5, 0.75), "eps": 1e-8}
-    taken = adam_.kernel.results(p, m, v, np.array(0), g, np.array(1e-3), **static)
+    taken = adam_.kernel.results(np.array(1e-3), p, m, v, np.array(0), g, **static)
     assert taken == (() if strided == 3 else None)
     assert_adam_step(arrays, np.float32, 1e-3, 0.5, 0.75, step=1, run=through_the_door)

@@ -35,8 +35,8 @@ def work():
                 digest.update(compute(ops.bmm, left, right))
                 digest.update(compute(ops.linear, left, right.T, normal(M)))
     p, g, m, v = normal(4, 3 * adam.PIECE + 5)
-    rest = np.array(0), g, np.array(1e-3)
-    compute(ops.updates.adam_, p, m, abs(v), *rest, betas=(0.9, 0.999), eps=1e-8)
+    states = p, m, abs(v), np.array(0), g
+    compute(ops.updates.adam_, np.array(1e-3), *states, betas=(0.9, 0.999), eps=1e-8)
     digest.update(p)
     x = normal(300, 784)
     assert x.size > elementwise.LARGE

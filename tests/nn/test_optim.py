@@ -87,7 +87,7 @@ def test_adam_kernel_leaves_the_gradient_alone(backend):
     for p, gradient in ((start[0], g), (start[2], large)):
         before, m, v, step, lr = gradient.copy(), 0 * p, 0 * p, np.array(0), np.array(0.1)
         static = {"betas": (0.9, 0.999), "eps": 1e-8}
-        assert evaluate(adam_, [p, m, v, step, gradient, lr], static) is not p
+        assert evaluate(adam_, [lr, p, m, v, step, gradient], static) is not p
         assert m.any() and v.any() and step == 1
         np.testing.assert_array_equal(gradient, before)
 
@@ -97,7 +97,7 @@ def test_the_forward_is_algorithm_1():
     p, m, v, step = np.array([1.0]), np.zeros(1), np.zeros(1), np.array(0)
     theta, first, second = 1.0, 0.0, 0.0
     for t, g in enumerate((0.3, -2.0, 1e-4), start=1):
-        adam_.forward(p, m, v, step, np.array([g]), np.array(0.1), betas=(0.9, 0.99), eps=1e-2)
+        adam_.forward(np.array(0.1), p, m, v, step, np.array([g]), betas=(0.9, 0.99), eps=1e-2)
         first = 0.9 * first + (1 - 0.9) * g
         second = 0.99 * second + (1 - 0.99) * g**2
         theta -= 0.1 * (first / (1 - 0.9**t)) / ((second / (1 - 0.99**t)) ** 0.5 + 1e-2)

@@ -1,5 +1,7 @@
 """What an optimiser remembers and writes: its state is saved, taken over, counted as written."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 
@@ -56,8 +58,8 @@ def test_state_is_taken_over_in_the_form_that_kernels_go_by(name):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_write_of_a_step_goes_through_the_door(name, backend):
-    """An observer sees one update for each parameter, and what it says is written: parameter and
-    state, all of it. Nothing else ran."""
+    """An observer sees one update for each parameter, or Adam's of all, and what it says is
+    written: parameters and state, all of it. Nothing else ran."""
     optimizer = MAKERS[name](optim)(nn.Linear(3, 2).parameters())
     give_gradients(optimizer, np.float32)
     seen = []
@@ -65,7 +67,8 @@ def test_every_write_of_a_step_goes_through_the_door(name, backend):
         optimizer.step()
     state = zip(*(getattr(optimizer, slot) for slot in optimizer.slots), strict=True)
     written = [(p, *others) for p, others in zip(optimizer.params, state, strict=True)]
-    assert [[*map(id, some)] for some in seen] == [[*map(id, some)] for some in written]
+    assert len(seen) == (1 if name == "Adam" else len(optimizer.params))
+    assert [*map(id, chain(*seen))] == [*map(id, chain(*written))]
     for some in written:
         assert all(tensor._written[0] > 0 for tensor in some)
 
