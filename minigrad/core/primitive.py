@@ -176,7 +176,8 @@ def bind(primitive, values, static):
     Tensor's operators call it directly; all other calls come through Primitive.__call__.
     """
     interpreter = current.interpreter
-    operands, arrays = values, list[np.ndarray]()
+    operands = values
+    arrays: list[np.ndarray] = []
     for value in values:  # in the usual case, tensors of float32, there is nothing to decide
         if not isinstance(value, Tensor) or value._array.dtype is not FLOAT32:
             operands, arrays = operands_of_one_dtype(primitive, values)

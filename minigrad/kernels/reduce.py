@@ -25,15 +25,20 @@ def _sum_rows(x, out):
 
 
 @jit()
-def _sum_columns(x, total, out):
-    for a in range(x.shape[0]):
-        out[a] = 0
-        for start in range(0, x.shape[1], BLOCK):
+def _sum_columns(x, out):
+    A, N, B = x.shape
+    total = np.empty(B, x.dtype)
+    for a in range(A):
+        columns, result = x[a], out[a]  # LLVM makes better code of loops over flat arrays
+        result[:] = 0
+        for start in range(0, N, BLOCK):
             total[:] = 0
-            for row in x[a, start : start + BLOCK]:
-                for b in range(total.size):
+            for n in range(start, min(N, start + BLOCK)):
+                row = columns[n]
+                for b in range(B):
                     total[b] += row[b]
-            out[a] += total
+            for b in range(B):
+                result[b] += total[b]
 
 
 @jit(fastmath={"contract", "reassoc"})
@@ -77,7 +82,7 @@ def _sum_middle(x, out):
     if B == 1:
         _sum_rows(contiguous(x).reshape(A, N), out.reshape(A))
     else:
-        _sum_columns(contiguous(x), np.empty(B, x.dtype), out)
+        _sum_columns(contiguous(x), out)
 
 
 @accelerates(ops.logsumexp, lambda x, **static: _reduced(x, **static) if x.size else None)
