@@ -5,8 +5,8 @@ because a Python that is started in its folder would import it in place of Pytho
 
 As each thread has its own generator, a run's numbers depend on its seed and not on what runs beside
 it. The stream of a thread that never called `seed` depends on the main thread's last seed and on
-the number of such threads before it. SFC64 is NumPy's fastest bit generator, which matters because
-every training step draws pixels.
+the number of such threads before it. SFC64 is NumPy's fastest bit generator; even so it takes too
+long for the pixels that every training step draws, so these are a function of a key and a counter.
 """
 
 import itertools
@@ -96,10 +96,49 @@ def uniform(shape, low=0.0, high=1.0, dtype=np.float32) -> np.ndarray:
 
 
 def bernoulli(p) -> np.ndarray:
-    """Draw 1 with probability p, else 0, in p's shape and dtype."""
+    """Draw 1 with probability p, else 0, in p's shape and dtype.
+
+    The thread's generator gives a key, and `threefry` the numbers for it.
+    """
     p = np.asarray(p)
     p = p if p.dtype.kind == "f" else p.astype(np.float32)
-    return (_stream.generator.random(p.shape, p.dtype) < p).astype(p.dtype)
+    if p.dtype == np.float64:  # of 53 bits
+        a, b = threefry(key(), p.size)
+        unit = ((a >> np.uint32(5)) * 2.0**26 + (b >> np.uint32(6))) * 2.0**-53
+    else:  # of 24 bits
+        words = np.concatenate(threefry(key(), (p.size + 1) // 2))[: p.size]
+        unit = (words >> np.uint32(8)) * np.float32(2**-24)
+    return (unit.reshape(p.shape) < p).astype(p.dtype)
+
+
+ROTATIONS = 13, 15, 26, 6, 17, 29, 16, 24
+
+
+def key() -> tuple[np.uint32, np.uint32, np.uint32]:
+    """Draw the two words of a key for `threefry`; the third is their parity, with a constant."""
+    word = _stream.bits.random_raw()
+    low, high = word & 0xFFFFFFFF, word >> 32
+    return np.uint32(low), np.uint32(high), np.uint32(low ^ high ^ 0x1BD11BDA)
+
+
+def threefry(key, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two random words of 32 bits for each counter from 0 to count − 1.
+
+    They are a function of the key and the counter alone, so that threads can share the work. This
+    is Threefry-2x32 with 20 rounds, by Salmon, Moraes, Dror & Shaw (2011, "Parallel random
+    numbers: as easy as 1, 2, 3").
+    """
+    a, b = np.arange(count, dtype=np.uint32) + key[0], np.full(count, key[1])
+    for i in range(20):
+        rotation = ROTATIONS[i % 8]
+        a += b
+        b = (b << np.uint32(rotation) | b >> np.uint32(32 - rotation)) ^ a
+        if i % 4 == 3:
+            turn = i // 4 + 1
+            a += key[turn % 3]
+            b += key[(turn + 1) % 3]
+            b += np.uint32(turn)
+    return a, b
 
 
 def permutation(n: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def operands_of_one_dtype(primitive, values) -> tuple[tuple[Tensor, ...], list[n
                 if array.dtype is not dtype:
                     break
             else:
-                return values, arrays  # the usual case
+                return values, arrays  # float64, or beside operands that keep dtypes of their own
     if primitive.joined is None:
         values = operands(primitive.name, values, primitive.keeps_integers)
     else:

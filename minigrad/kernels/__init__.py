@@ -22,7 +22,16 @@ def backend(name) -> setting:
 
 def _load():
     _check_numba()
-    for family in ("elementwise", "reduce", "gemm", "conv", "pooling", "normalize", "adam"):
+    for family in (
+        "elementwise",
+        "reduce",
+        "gemm",
+        "conv",
+        "pooling",
+        "normalize",
+        "draws",
+        "adam",
+    ):
         import_module(f"minigrad.kernels.{family}")
 
 

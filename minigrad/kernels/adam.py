@@ -21,7 +21,7 @@ def _piece(p, g, m, v, rate, weight1, beta2, weight2, root, eps, start, stop):
         p[i] -= rate * m[i] / (math.sqrt(v[i]) * root + eps)
 
 
-@shareable
+@shareable()
 def _pieces(p, g, m, v, rate, weight1, beta2, weight2, root, eps, size):
     for piece in prange((p.size + size - 1) // size):
         stop = min(p.size, (piece + 1) * size)

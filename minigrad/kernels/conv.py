@@ -1,9 +1,9 @@
 """Convolution as a matrix product, for as many images at a time as a register has lanes.
 
 A block of images is *turned*: what they have at one pixel lies side by side, in one register. What
-a kernel's element (c, i, j) sees at a place is then the register starts[c, i, j] + places[y, z]. So
-y = w · rows is the product of gemm.py, its rows are read where they are, and there are no patches.
-Zeros around the image stand for the padding.
+a kernel's element (c, i, j) sees at a place is then the register starts[c, i, j] + places[y, z]:
+geometry.py has a picture. So y = w · rows is a matrix product, whose tiles read the rows where they
+are, and there are no patches. Zeros around the image stand for the padding.
 
 In a transposed convolution every s-th pixel of the result, a *phase* of it, is a convolution of
 stride 1 with every s-th element of the kernel. All phases read the same block. The gradient of the
@@ -75,7 +75,9 @@ def _correlate(x, matrix, bias, layout, lanes, out):
     tiles = -(-F // HEIGHT)
     for phase in range(terms.size - 1):
         some = starts[terms[phase] : terms[phase + 1]]
-        for t in range(ends[phase], ends[phase + 1] if some.size else 0, WIDTH):
+        if not some.size:
+            continue  # no element of the kernel comes to lie on the pixels of this phase
+        for t in range(ends[phase], ends[phase + 1], WIDTH):
             columns = min(WIDTH, ends[phase + 1] - t) * lanes
             for tile in range(tiles):
                 top, bottom = tile * F // tiles, (tile + 1) * F // tiles
@@ -85,7 +87,7 @@ def _correlate(x, matrix, bias, layout, lanes, out):
     _turn_back(y, results, lanes, out)
 
 
-@shareable
+@shareable()
 def _correlate_blocks(x, matrix, bias, layout, lanes, out):
     for i in prange((len(x) + lanes - 1) // lanes):
         some = slice(i * lanes, (i + 1) * lanes)
@@ -137,7 +139,7 @@ def _weight(x, g, layout, lanes, out):
             _dots_tile(turned, f * row, row, rows, starts, k, places, lanes, out, f)
 
 
-@shareable
+@shareable()
 def _weight_blocks(x, g, layout, lanes, sums):
     for i in prange(len(sums)):
         some = slice(i * lanes, (i + 1) * lanes)

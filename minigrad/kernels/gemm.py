@@ -1,20 +1,22 @@
 """The matrix product, at the speed of a vendor's BLAS and on numba's own threads.
 
-y = a b is cut into tiles, whose loop over k is in tile.py. Before it runs, b is packed into panels,
-as wide as a tile: what a tile reads of b for one k after another then lies so in memory, in b's own
-order or turned around, where it may have been pages apart. After Goto & van de Geijn 2008:
+y = a b is cut into tiles, whose loop over k is in tile.py. Before it runs, b is packed into panels
+as wide as a tile, in which the numbers that a tile reads for one k after another lie side by side;
+in b they may be pages apart, or cross lines of the cache, or, if b is a transpose, be a column. Of
+a, single numbers are read, by strides; only a large a is packed, too, tile by tile.
 
-    for each slab of K that is at most DEPTH deep:
-        pack b's panels, and, if a is large and its rows are not contiguous, a's tiles
-        for each block of y's rows, for which a slab of a fits into a core's cache:
+    for each slab of K, at most DEPTH deep:
+        pack b's panels, and perhaps a's tiles          # shared by the threads
+        for each block of tiles, one below another, whose part of a fits into a core's cache:
             for each panel of b:                        # stays in the nearer cache
-                for each tile of the block:             # read from the farther one
-                    tile.tile(…)                        # for k …
+                for each tile of the block:             # its part of a comes from the farther one
+                    for each k: …                       # tile.py
 
-The threads share the packing, and then the tiles: the last three loops are one sequence, which is
-cut into PIECES of equal work. So one function serves the three layouts of a linear layer: y = x wᵀ,
-x̄ = ȳ w, w̄ = ȳᵀ x. An element is always summed over k in order: the result depends neither on the
-number of threads nor on where the cuts are.
+The last loops, down to the tiles, are one sequence, which is cut into pieces of equal work for the
+threads. (After Goto & van de Geijn 2008.)
+
+So one function serves the three layouts of a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. An element
+is always summed over k in order: its bits depend neither on the number of threads nor on the cuts.
 """
 
 import numpy as np
@@ -27,8 +29,9 @@ from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
-LARGE = 2**20  # bytes of a from which its columns are packed: they would lie on too many pages
-GROUP = 8  # panels or tiles that are packed together, row after row
+LARGE = 2**20  # bytes of a above which it is packed: its rows or columns lie on too many pages
+GROUP = 8  # panels or tiles that are packed together, because they lie on the same pages,
+GROUPS = 8  # unless there would be fewer groups of panels, for as many threads
 PIECES = 64  # that a product is cut into, at most, for as many threads
 SERIAL = 2**20  # multiply-adds below which waking the other threads costs more than it saves
 
@@ -42,7 +45,7 @@ def _pack(b, turned, K, M, first, depth, starts, some, lanes, packed):
     """
     begin, end = some
     width = packed.size // starts.size // depth
-    if not turned:  # row after row, because at the next row another page may begin
+    if not turned:  # row after row: the next one may be on another page
         for k in range(depth):
             row, within = (first + k) * M, b.size - (first + k) * M - starts[end - 1]
             for p in range(begin, end):
@@ -90,7 +93,22 @@ def _tiles(a, places, row, step, b, first, depth, out, rows, M, lanes, piece, pi
             done += (end - begin) * width
 
 
-@shareable
+# Such tables, made in a function that threads may share, would be shared, too, and take longer.
+
+
+@jit()
+def _cuts(count, total, parts):
+    """0, total / parts, 2 total / parts, … rounded down, up to count of them."""
+    return np.arange(count + 1) * total // parts
+
+
+@jit()
+def _places(rows, row, first):
+    """Where the tiles that begin at these rows of a begin in memory."""
+    return rows[:-1] * row + first
+
+
+@shareable()
 def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
     """out = a b, all flat: a[i · row + k · step], and b (K, M), or (M, K) if turned.
 
@@ -98,9 +116,9 @@ def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
     """
     tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
     panels, wide = -(-M // (WIDTH * lanes)), WIDTH * lanes
-    rows, columns = np.arange(tiles + 1) * N // tiles, np.arange(panels) * wide
+    rows, columns = _cuts(tiles, N, tiles), _cuts(panels - 1, wide, 1)
     slabs, pieces = -(-K // DEPTH), min(most, tiles * panels)
-    groups = min(panels, max(-(-panels // GROUP), min(pieces, 8)))
+    groups = min(panels, max(-(-panels // GROUP), min(pieces, GROUPS)))
     for slab in range(slabs):
         first = slab * K // slabs
         depth = (slab + 1) * K // slabs - first
@@ -108,10 +126,10 @@ def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
         for i in prange(groups):
             some = i * panels // groups, (i + 1) * panels // groups
             _pack(b, turned, K, M, first, depth, columns, some, lanes, right)
-        left, places, down, along = a, rows[:-1] * row + first * step, row, step
+        left, places, down, along = a, _places(rows, row, first * step), row, step
         if a.nbytes > LARGE:
             left = vectors.aligned(tiles * high * depth, a)
-            places, down, along = np.arange(tiles) * high * depth, 1, high
+            places, down, along = _cuts(tiles - 1, high * depth, 1), 1, high
             for i in prange(-(-tiles // GROUP)):
                 some = i * GROUP, min(tiles, (i + 1) * GROUP)
                 _pack(a, step == 1, K, N, first, depth, rows[:-1], some, lanes, left)

@@ -37,7 +37,7 @@ def _piece(i, channels, L):
     return slice(start, stop), slice(start * L, stop * L)
 
 
-@shareable
+@shareable()
 def _moments(x, L, mean, variance):
     for i in prange(PIECES):
         channels, columns = _piece(i, mean.size, L)
@@ -61,7 +61,7 @@ def _moments_of_piece(x, L, columns, mean, variance):
     _folded(total, L, 1 / (len(x) * L), variance)
 
 
-@shareable
+@shareable()
 def _affine(x, scale, shift, L, out):
     for i in prange(PIECES):
         channels, columns = _piece(i, scale.size, L)
@@ -78,7 +78,7 @@ def _affine_of_piece(x, scale, shift, columns, out):
             y[j] = row[j] * scale[j] + shift[j]
 
 
-@shareable
+@shareable()
 def _normalize_pull(g, x, mean, r, L, out):
     for i in prange(PIECES):
         channels, columns = _piece(i, mean.size, L)
@@ -111,7 +111,7 @@ def _pull_of_piece(g, x, mean, r, L, columns, out):
             y[j] = scale[j] * (cotangent[j] - average[j] - slope[j] * (row[j] - centre[j]))
 
 
-@shareable
+@shareable()
 def _normalized_sum(g, x, mean, L, out):
     for i in prange(PIECES):
         channels, columns = _piece(i, mean.size, L)

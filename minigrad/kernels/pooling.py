@@ -39,7 +39,7 @@ def argmax_windows(y, x, *, kernel, stride, padding):
     _argmax_windows(images, *window, y.reshape(N * C, *y.shape[2:]))
 
 
-@shareable
+@shareable()
 def _rearrange(x, order, out):
     """out[n, p] = x[n, order[p]]"""
     for n in prange(len(x)):

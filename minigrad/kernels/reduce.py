@@ -1,27 +1,49 @@
-"""Each of these reductions sums in an order that depends on the shape alone."""
+"""Each of these reductions sums in an order that depends on the shape alone.
+
+A row is summed into LANES partial sums, one element to each in turn, and these are then added by
+halves: so the loop runs in vectors of any width, and its bits do not depend on theirs. A long row
+is cut into blocks, so that it rounds as little as a short one.
+"""
 
 import math
 
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels.compile import accelerates, contiguous, flat, jit
-from minigrad.kernels.elementwise import _exp
+from minigrad.kernels import scalars
+from minigrad.kernels.compile import accelerates, contiguous, flat, jit, prange
+from minigrad.kernels.threads import shareable
 from minigrad.ops.reductions import axes_of, reduced_shape
 
-BLOCK = 4096  # numbers summed apart, so that a long sum rounds as little as a short one
+BLOCK = 4096  # numbers that are summed apart
+LANES = 64  # partial sums
+LARGE = 2**14  # elements above which threads share the rows of log_bernoulli
 
 
-@jit(fastmath={"contract", "reassoc"})  # reassoc allows a vector of partial sums
+@jit(fastmath=False)
+def _sum_row(row, sums):
+    total = row.dtype.type(0)
+    for start in range(0, row.size, BLOCK):
+        sums[:] = 0
+        stop = min(row.size, start + BLOCK)
+        for first in range(start, stop, LANES):
+            some = row[first : min(first + LANES, stop)]
+            for j in range(some.size):
+                sums[j] += some[j]
+        half = LANES // 2
+        while half:
+            for j in range(half):
+                sums[j] += sums[half + j]
+            half //= 2
+        total += sums[0]
+    return total
+
+
+@jit(fastmath=False)
 def _sum_rows(x, out):
+    sums = np.empty(LANES, x.dtype)
     for a in range(x.shape[0]):
-        out[a] = 0
-        for start in range(0, x.shape[1], BLOCK):
-            block = x[a, start : start + BLOCK]
-            total = out.dtype.type(0)
-            for n in range(block.size):
-                total += block[n]
-            out[a] += total
+        out[a] = _sum_row(x[a], sums)
 
 
 @jit()
@@ -41,14 +63,28 @@ def _sum_columns(x, out):
                 result[b] += total[b]
 
 
-@jit(fastmath={"contract", "reassoc"})
+@jit(fastmath=False)
 def _logsumexp_last(x, top, out):
+    terms, sums = np.empty(x.shape[1], x.dtype), np.empty(LANES, x.dtype)
     for a in range(x.shape[0]):
-        shift = top[a] if np.isfinite(top[a]) else out.dtype.type(0)
-        total = out.dtype.type(0)
-        for n in range(x.shape[1]):
-            total += _exp(x[a, n] - shift)
-        out[a] = shift + np.log(total)
+        row, shift = x[a], top[a] if np.isfinite(top[a]) else out.dtype.type(0)
+        for j in range(row.size):
+            terms[j] = scalars.exp(row[j] - shift)
+        out[a] = shift + np.log(_sum_row(terms, sums))
+
+
+@jit(fastmath=False)
+def _log_likelihood(x, logits):
+    terms = np.empty(x.size, x.dtype)
+    for j in range(x.size):
+        terms[j] = scalars.log_bernoulli(x[j], logits[j])
+    return _sum_row(terms, np.empty(LANES, x.dtype))
+
+
+@shareable(fastmath=False)
+def _log_bernoulli_rows(x, logits, out):
+    for a in prange(out.size):
+        out[a] = _log_likelihood(x[a], logits[a])
 
 
 def _reduced(x, *, axis, keepdims):
@@ -92,3 +128,16 @@ def logsumexp(y, x, *, axis, keepdims):
     sizes = [math.prod(x.shape[i] for i in part) for part in (others, axes)]
     last = contiguous(x.transpose(*others, *axes).reshape(sizes))
     _logsumexp_last(last, last.max(axis=1), flat(y))
+
+
+def _without_last(x, logits):
+    return ((np.broadcast_shapes(x.shape, logits.shape)[:-1], x.dtype),)
+
+
+@accelerates(ops.log_bernoulli, _without_last)
+def log_bernoulli(y, x, logits):
+    shape = np.broadcast_shapes(x.shape, logits.shape)
+    x, logits = (contiguous(np.broadcast_to(array, shape)) for array in (x, logits))
+    rows = (y.size, shape[-1])
+    share = x.size > LARGE
+    _log_bernoulli_rows(x.reshape(rows), logits.reshape(rows), flat(y), share=share)

@@ -50,20 +50,24 @@ class _Pool:
 pool = _Pool()
 
 
-def shareable(function):
+def shareable(**options):
     """Compile a function, whose loops over prange threads may share, for one thread and for many.
 
-    It is called with share=True where the work is worth waking the other threads.
+    It is called with share=True where the work is worth waking the other threads. options: of `jit`
     """
-    alone, shared = jit()(function), jit(parallel=True)(function)
 
-    @wraps(function)
-    def run(*arguments, share):
-        if share:
-            with pool:
-                shared(*arguments)
-        else:
-            alone(*arguments)
+    def decorate(function):
+        alone, shared = jit(**options)(function), jit(parallel=True, **options)(function)
 
-    run.versions = alone, shared
-    return run
+        @wraps(function)
+        def run(*arguments, share):
+            if share:
+                with pool:
+                    shared(*arguments)
+            else:
+                alone(*arguments)
+
+        run.versions = alone, shared
+        return run
+
+    return decorate

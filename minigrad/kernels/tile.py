@@ -65,33 +65,34 @@ class _Result:
         name = f"llvm.masked.{what}.{suffix}.p0{suffix}"
         return builder.call(get_or_insert_function(builder.module, function, name), arguments)
 
-    def load(self, i, j):
+    def load(self, i, j, width):
+        """Read a register; only the last of so many may lack columns, which are zeros then."""
+        if j < width - 1:
+            return load_at(self.builder, self._register(i, j), self.vector)
         zeros = ir.Constant(self.vector, None)
         return self._masked("load", i, j, [], self.vector, [zeros])
 
     def store(self, values, width):
         """Write all registers; masks, which some processors are slow at, only where needed."""
-        builder, last = self.builder, width - 1
+        builder = self.builder
         full = builder.icmp_signed("==", self.columns, I64(width * self.vector.count))
-        for (i, j), value in values.items():
-            if j < last:
-                store_at(builder, self._register(i, j), value)
         with builder.if_else(full) as (then, otherwise):
             with then:
                 for (i, j), value in values.items():
-                    if j == last:
-                        store_at(builder, self._register(i, j), value)
+                    store_at(builder, self._register(i, j), value)
             with otherwise:
                 for (i, j), value in values.items():
-                    if j == last:
+                    if j < width - 1:
+                        store_at(builder, self._register(i, j), value)
+                    else:
                         self._masked("store", i, j, [value], ir.VoidType())
 
 
-def _starts(builder, out, places, more):
+def _starts(builder, out, places, width, more):
     """What the accumulators hold before the loop: zeros, or what there is if `more` of a sum."""
     zeros, outside = ir.Constant(out.vector, None), builder.block
     with builder.if_then(more):
-        loaded, inside = [out.load(*place) for place in places], builder.block
+        loaded, inside = [out.load(*place, width) for place in places], builder.block
     starts = [builder.phi(out.vector) for _ in places]
     for start, value in zip(starts, loaded, strict=True):
         start.add_incoming(zeros, outside)
@@ -111,7 +112,7 @@ def _loop(builder, out, height, width, operands, more):
     """Compute a tile of so many rows and registers, and add it to what is there if `more`."""
     a, row, step, registers, depth = operands
     places = [(i, j) for i in range(height) for j in range(width)]
-    starts = _starts(builder, out, places, more)
+    starts = _starts(builder, out, places, width, more)
     before, loop = builder.block, builder.append_basic_block("k")
     after = builder.append_basic_block("end")
     builder.branch(loop)
@@ -137,8 +138,8 @@ def _loop(builder, out, height, width, operands, more):
 def _tile(builder, rows, out, operands, more):
     """Choose the loop for so many rows and registers: each size of a tile has its own."""
     lanes = I64(out.vector.count)
-    width = builder.udiv(builder.add(out.columns, builder.sub(lanes, I64(1))), lanes)
-    size = builder.add(builder.mul(rows, I64(WIDTH + 1)), width)
+    registers = builder.udiv(builder.add(out.columns, builder.sub(lanes, I64(1))), lanes)
+    size = builder.add(builder.mul(rows, I64(WIDTH + 1)), registers)
     done = builder.append_basic_block("done")
     choice = builder.switch(size, done)
     for height in range(1, HEIGHT + 1):

@@ -179,7 +179,7 @@ def transpose(typing, source, rows, at, out, columns, to):
 
 @jit()
 def aligned(size, like):
-    """A flat array of like's dtype, uninitialised, whose first element begins a line of the cache.
+    """A flat array of like's dtype, uninitialised, whose registers lie in one line of a cache each.
 
     To load a register that lies in two lines takes twice as long.
     """

@@ -52,7 +52,7 @@ def add_one_(count, /):
 
 
 def _fit(*arrays, **static):
-    """Kernels look at the first array's size and dtype alone, so all arrays must agree."""
+    """Kernels trust that an update's arrays agree."""
     x = arrays[0]
     if any(array.shape != x.shape or array.dtype != x.dtype for array in arrays):
         kinds = ", ".join(f"{array.dtype} of shape {array.shape}" for array in arrays)
@@ -79,6 +79,10 @@ def each_state(states):
 
 
 def _adam_shapes(lr, *states, **static):
+    if not states or len(states) % 5:
+        raise TypeError(
+            f"adam_: {len(states)} arrays after lr; give p, m, v, step and g of each parameter"
+        )
     for p, m, v, _, g in each_state(states):
         _fit(p, m, v, g)
 

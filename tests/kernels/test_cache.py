@@ -170,7 +170,7 @@ def test_the_cache_folder_changes_its_name_with_every_byte_of_every_kernel(copie
 
 
 def test_compiled_kernels_are_kept_and_an_edit_in_what_a_kernel_imports_takes_effect(copied):
-    """reduce.py takes _exp, and with it ONE, from elementwise.py: numba's cache sees no change."""
+    """reduce.py takes exp, and with it ONE, from scalars.py: numba's cache sees no change."""
     folder = copied.parent / "cache"
     first = python(LOG_3, copied, XDG_CACHE_HOME=str(folder))
     kept = below(folder)
@@ -179,7 +179,7 @@ def test_compiled_kernels_are_kept_and_an_edit_in_what_a_kernel_imports_takes_ef
     assert "compiling" in first.stderr and first.stderr.count("\n") == 1
     assert again.stderr == "" and kept and below(folder) == kept  # nothing was compiled again
 
-    with open(copied / "minigrad" / "kernels" / "elementwise.py", "a") as file:
+    with open(copied / "minigrad" / "kernels" / "scalars.py", "a") as file:
         file.write("\nONE = np.float32(2)  # e⁰ = 0 + ONE\n")
     edited = output(LOG_3, copied, XDG_CACHE_HOME=str(folder))
     assert abs(math.exp(float(edited)) - 6) < 1e-5

@@ -92,6 +92,13 @@ def test_adam_kernel_leaves_the_gradient_alone(backend):
         np.testing.assert_array_equal(gradient, before)
 
 
+def test_an_update_of_incomplete_states_is_refused():
+    p = Tensor(np.ones(3, np.float32))
+    for states in ((), (p, p, p), (p,) * 6):
+        with pytest.raises(TypeError, match=f"adam_: {len(states)} arrays after lr; give p, m, v"):
+            adam_(Tensor(0.1), *states, betas=(0.9, 0.999), eps=1e-8)
+
+
 def test_the_forward_is_algorithm_1():
     """Kingma & Ba's own lines, for one number and three steps, in Python floats."""
     p, m, v, step = np.array([1.0]), np.zeros(1), np.zeros(1), np.array(0)

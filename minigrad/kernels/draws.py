@@ -1,0 +1,66 @@
+"""Bernoulli draws: the counter-based generator of rng.py in registers, on all threads."""
+
+import numpy as np
+
+from minigrad import ops, rng
+from minigrad.kernels.compile import accelerates, flat, like, prange
+from minigrad.kernels.scalars import inline
+from minigrad.kernels.threads import shareable
+
+LARGE = 2**14  # draws above which threads share the work
+
+
+@inline
+def _four_rounds(a, b, rotations):
+    for r in rotations:
+        a = np.uint32(a + b)
+        b = np.uint32(np.uint32(b << np.uint32(r)) | np.uint32(b >> np.uint32(32 - r)))
+        b = np.uint32(b ^ a)
+    return a, b
+
+
+@inline
+def _threefry(i, k0, k1, k2):
+    """The two words of the counter i, by the key k0, k1 and its parity k2: see rng.threefry."""
+    even, odd = (13, 15, 26, 6), (17, 29, 16, 24)
+    a, b = _four_rounds(np.uint32(i + k0), k1, even)
+    a, b = _four_rounds(np.uint32(a + k1), np.uint32(b + k2 + np.uint32(1)), odd)
+    a, b = _four_rounds(np.uint32(a + k2), np.uint32(b + k0 + np.uint32(2)), even)
+    a, b = _four_rounds(np.uint32(a + k0), np.uint32(b + k1 + np.uint32(3)), odd)
+    a, b = _four_rounds(np.uint32(a + k1), np.uint32(b + k2 + np.uint32(4)), even)
+    return np.uint32(a + k2), np.uint32(b + k0 + np.uint32(5))
+
+
+@inline
+def _one_if(word, p):
+    unit = np.float32(np.int32(word >> np.uint32(8))) * np.float32(2**-24)
+    return np.float32(1) if unit < p else np.float32(0)
+
+
+@shareable(fastmath=False)
+def _singles(p, q, k0, k1, k2, y, z):
+    """The first half of the draws takes the first words, the second half the second ones."""
+    for i in prange(q.size):
+        a, b = _threefry(np.uint32(i), k0, k1, k2)
+        y[i], z[i] = _one_if(a, p[i]), _one_if(b, q[i])
+    if p.size > q.size:
+        a, b = _threefry(np.uint32(q.size), k0, k1, k2)
+        y[q.size] = _one_if(a, p[q.size])
+
+
+@shareable(fastmath=False)
+def _doubles(p, k0, k1, k2, y):
+    for i in prange(p.size):
+        a, b = _threefry(np.uint32(i), k0, k1, k2)
+        whole = np.int64(a >> np.uint32(5)) * 2**26 + np.int64(b >> np.uint32(6))
+        y[i] = 1.0 if whole * 2.0**-53 < p[i] else 0.0
+
+
+@accelerates(ops.bernoulli, lambda p: like(p) if p.size < 2**32 else None)
+def bernoulli(y, p):
+    keys, share = rng.key(), p.size > LARGE
+    p, y = flat(p), flat(y)
+    if p.dtype == np.float64:
+        return _doubles(p, *keys, y, share=share)
+    half = (p.size + 1) // 2
+    _singles(p[:half], p[half:], *keys, y[:half], y[half:], share=share)
