@@ -34,9 +34,11 @@ format: $(VENV)/.installed-for-tests  ## format the code, and mend what ruff can
 test-kills: $(VENV)/.installed-for-tests  ## kill and resume a training run 200 times (15 minutes)
 	$(BIN)/python -m pytest tests/training/long_kills.py $(ARGS)
 
-bench: $(VENV)/.installed-for-tests  ## time a training step of each model beside PyTorch
+bench: $(VENV)/.installed-for-tests  ## time steps, products and single operations beside PyTorch
 	$(BIN)/python -m benchmarks.vae_step $(ARGS)
 	$(BIN)/python -m benchmarks.gan_step $(ARGS)
+	$(BIN)/python -m benchmarks.gan_mlp_step $(ARGS)
+	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.engine
 
 figures: $(VENV)/.installed  ## draw the figures of docs/vanishing_gradient.md (3 minutes)

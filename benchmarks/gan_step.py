@@ -1,6 +1,7 @@
-"""Time one training step of the GAN's convolutional pair, batch 64, in minigrad and PyTorch.
+"""Time one training step of the GAN, batch 64, in minigrad and PyTorch.
 
-    python -m benchmarks.gan_step          # about three minutes; needs PyTorch
+    python -m benchmarks.gan_step          # the convolutional pair: about four minutes
+    python -m benchmarks.gan_mlp_step      # the pair of perceptrons
 
 A step is drawing the batch, both forwards of G, both losses, both backward passes and both Adams.
 PyTorch computes no gradient for G in D's half and, with D frozen, none for D in G's half.
@@ -14,8 +15,14 @@ from benchmarks import turns
 from minigrad.console import script
 
 # Multiply-adds for each image in a forward pass: places × kernel × channels, or in × out.
-G_LAYERS = [64 * 512, 512 * 3136, 196 * 9 * 16 * 32, 784 * 9 * 8]
-D_LAYERS = [196 * 16 * 32, 49 * 16 * 32 * 64, 3136 * 512, 512]
+LAYERS = {  # of G and of D
+    "conv": (
+        [64 * 512, 512 * 3136, 196 * 9 * 16 * 32, 784 * 9 * 8],
+        [196 * 16 * 32, 49 * 16 * 32 * 64, 3136 * 512, 512],
+    ),
+    "mlp": ([64 * 256, 256 * 512, 512 * 784], [784 * 512, 512 * 256, 256]),
+}
+PARAMETERS = {"conv": 1_654_121 + 1_640_033, "mlp": 551_952 + 533_505}
 
 
 def flop(layers, weights, inputs):
@@ -23,13 +30,16 @@ def flop(layers, weights, inputs):
     return 2 * 64 * sum(layers) * (1 + weights + inputs)
 
 
-# D's half has G's forward, and twice D's forward with both gradients, but not that of the images.
-# G's half has both forwards, D's gradients of inputs, and both of G's, but not that of the latents.
-FLOP = (
-    flop(G_LAYERS, 0, 0) + 2 * (flop(D_LAYERS, 1, 1) - flop(D_LAYERS[:1], 0, 0))
-    + flop(D_LAYERS, 0, 1) + flop(G_LAYERS, 1, 1) - flop(G_LAYERS[:1], 0, 0)
-)  # fmt: skip
-ADAM_BYTES = 7 * 4 * (1_654_121 + 1_640_033)
+def step_flop(g, d):
+    """Count those of a step, from the layers of G and D.
+
+    D's half has G's forward, and twice D's forward with both gradients, but not that of the images.
+    G's half has both forwards, D's gradients of inputs, and both of G's, but not that of z.
+    """
+    first = flop(g, 0, 0) + 2 * (flop(d, 1, 1) - flop(d[:1], 0, 0))
+    return first + flop(d, 0, 1) + flop(g, 1, 1) - flop(g[:1], 0, 0)
+
+
 BETAS = (0.5, 0.999)
 
 
@@ -38,14 +48,14 @@ def images():
     return np.random.RandomState(0).randint(0, 256, (60_000, 28, 28)).astype(np.uint8)
 
 
-def minigrad_step():
+def minigrad_step(arch):
     """Return minigrad's training step."""
     from minigrad.training import Batches
     from models import gan
     from train_gan import make_networks, make_step
 
     data, batches = images(), Batches(60_000, 64, drop_last=True)
-    train = make_step("nonsaturating", *make_networks("conv", lr=1e-3))
+    train = make_step("nonsaturating", *make_networks(arch, lr=1e-3))
 
     def step():
         losses = train(gan.scaled(data[next(batches)]))
@@ -54,18 +64,21 @@ def minigrad_step():
     return step
 
 
-def pytorch_step(fused):
-    """Return PyTorch's training step. fused: whether Adam is fused"""
+def pytorch_step(arch, fused, compiled):
+    """Return PyTorch's training step, with a fused Adam and compiled networks, or without."""
     import torch
 
     from benchmarks.pytorch_gan import train_step
     from models import gan
 
     data = torch.from_numpy(images())
-    g, d = (network(torch.nn) for network in gan.NETWORKS["conv"])
+    g, d = (network(torch.nn) for network in gan.NETWORKS[arch])
     adam_g, adam_d = (
         torch.optim.Adam(n.parameters(), lr=1e-3, betas=BETAS, fused=fused or None) for n in (g, d)
     )
+
+    if compiled:
+        g, d = torch.compile(g), torch.compile(d)
 
     def batches():
         while True:
@@ -80,16 +93,24 @@ def pytorch_step(fused):
     return step
 
 
-PEERS = {
-    "PyTorch eager": lambda: pytorch_step(fused=False),
-    "PyTorch eager, fused Adam": lambda: pytorch_step(fused=True),
-    "minigrad": minigrad_step,
-}
+def peers(arch):
+    """Return {name: a function that makes the step}."""
+    return {
+        "PyTorch eager": lambda: pytorch_step(arch, fused=False, compiled=False),
+        "PyTorch eager, fused Adam": lambda: pytorch_step(arch, fused=True, compiled=False),
+        "PyTorch compiled, fused Adam": lambda: pytorch_step(arch, fused=True, compiled=True),
+        "minigrad": lambda: minigrad_step(arch),
+    }
+
+
+def main(module, title, arch, steps):
+    """Run the command line of a benchmark."""
+    turns.main(
+        module, title, peers(arch), "PyTorch eager", step_flop(*LAYERS[arch]),
+        7 * 4 * PARAMETERS[arch], steps, rounds=8,
+    )  # fmt: skip
+
 
 if __name__ == "__main__":
-    main = partial(
-        turns.main,
-        "benchmarks.gan_step", "GAN training step, convolutional pair, batch 64", PEERS,
-        "PyTorch eager", FLOP, ADAM_BYTES, steps=30, rounds=8,
-    )  # fmt: skip
-    script(main)
+    title = "GAN training step, convolutional pair, batch 64"
+    script(partial(main, "benchmarks.gan_step", title, "conv", steps=30))

@@ -3,28 +3,32 @@
 import platform
 import time
 
+import numba
 import numpy as np
 
-from minigrad.kernels.compile import jit, prange
+from minigrad.kernels.compile import prange
+from minigrad.kernels.threads import shareable
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 from minigrad.kernels.vectors import REGISTER
 
-DEPTH, PIECES = 128, 16  # rows of the panel, and pieces of the work
+DEPTH = 128  # rows of the panel
 
 
-@jit(parallel=True)
+@shareable()
 def _tiles(a, b, out, rounds):
     """Add to tiles of a matrix product, whose operands stay in the nearest cache."""
-    for piece in prange(PIECES):
+    for piece in prange(len(out)):
         for _ in range(rounds):
             columns = out.shape[1] // HEIGHT
             tile(HEIGHT, columns, a, 0, 1, HEIGHT, b, 0, DEPTH, out[piece], 0, columns, True)
 
 
-@jit(parallel=True)
-def _add(a, b, out):
-    for i in prange(a.size):
-        out[i] = a[i] + b[i]
+@shareable()
+def _update(p, g, m, v):
+    for i in prange(p.size):
+        m[i] += g[i]
+        v[i] -= g[i]
+        p[i] += m[i] + v[i]
 
 
 def _best(function, repeats=7):
@@ -40,17 +44,21 @@ def flops():
     """Return the peak float32 FLOP per second of all cores; a multiply-add counts as two."""
     columns, rounds = WIDTH * REGISTER // 4, 2000
     a, b = np.ones(HEIGHT * DEPTH, np.float32), np.ones(columns * DEPTH, np.float32)
-    out = np.zeros((PIECES, HEIGHT * columns), np.float32)
-    _tiles(a, b, out, 1)
-    seconds = _best(lambda: _tiles(a, b, out, rounds))
-    return 2 * HEIGHT * columns * DEPTH * rounds * PIECES / seconds
+    out = np.zeros((4 * numba.get_num_threads(), HEIGHT * columns), np.float32)
+    _tiles(a, b, out, 1, share=True)
+    seconds = _best(lambda: _tiles(a, b, out, rounds, share=True))
+    return 2 * out.size * DEPTH * rounds / seconds
 
 
-def bandwidth(size=2**25):
-    """Return the bytes per second of c = a + b on arrays far larger than the caches."""
-    a, b, c = (np.ones(size, np.float32) for _ in range(3))
-    _add(a, b, c)
-    return 3 * a.nbytes / _best(lambda: _add(a, b, c))
+def bandwidth(traffic):
+    """Return the bytes per second that additions, in place of Adam's update, read and write.
+
+    traffic: the bytes that a step's Adam does, in four arrays, of which three are written. So they
+    are as large as the step's own, and stay in the caches where those do.
+    """
+    arrays = [np.zeros(traffic // 7 // 4, np.float32) for _ in range(4)]
+    _update(*arrays, share=True)
+    return traffic / _best(lambda: _update(*arrays, share=True), repeats=50)
 
 
 def describe():

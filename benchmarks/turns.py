@@ -7,6 +7,7 @@ over all rounds, and ratios of medians of the same run.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -41,8 +42,9 @@ def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
     from benchmarks import machine
 
     commands = {name: [sys.executable, "-m", module, "--worker", name] for name in peers}
-    times, memory = take_turns(commands, reference, options.steps, options.rounds)
-    peak, bandwidth = machine.flops(), machine.bandwidth()
+    turns, memory = take_turns(commands, reference, options.steps, options.rounds)
+    times = {name: list(itertools.chain(*steps)) for name, steps in turns.items()}
+    peak, bandwidth = machine.flops(), machine.bandwidth(adam_bytes)
     floors = {
         f"floor: {flop / 1e6:.1f} MFLOP at {peak / 1e9:.0f} GFLOP/s": flop / peak,
         f"floor: Adam's {adam_bytes / 1e6:.1f} MB at {bandwidth / 1e9:.0f} GB/s": (
@@ -60,28 +62,35 @@ def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
 
 
 def work(step, warmup=20):
-    """For each line n on standard input, time n steps, in a peer's process.
-
-    Prints the times, and the peak memory of the process.
-    """
+    """For each line n on standard input, time n steps, in a peer's process."""
     for _ in range(warmup):
         step()
+    answer(lambda n: [seconds(step) for _ in range(n)])
+
+
+def seconds(function):
+    """Return how long a call takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def answer(measure):
+    """For each line n on standard input, print measure(n) and the peak memory of the process."""
     print("ready", flush=True)
     for line in sys.stdin:
-        times = []
-        for _ in range(int(line)):
-            start = time.perf_counter()
-            step()
-            times.append(time.perf_counter() - start)
-        print(json.dumps([times, peak_memory()]), flush=True)
+        print(json.dumps([measure(int(line)), peak_memory()]), flush=True)
 
 
-def take_turns(commands, reference, steps, rounds):
-    """Return {name: [seconds of each step]} and {name: megabytes of peak memory} of the peers.
+def take_turns(commands, reference, steps, rounds, threads=None):
+    """Return {name: [what each turn measured]} and {name: megabytes of peak memory} of the peers.
 
     A peer that cannot start is left out.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
+    if threads is not None:
+        for pool in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+            clean[f"{pool}_NUM_THREADS"] = str(threads)
     peers: dict[str, Any] = {}
     for name, command in commands.items():
         peer: Any = subprocess.Popen(
@@ -94,18 +103,18 @@ def take_turns(commands, reference, steps, rounds):
             peer.kill()
     if reference not in peers:
         sys.exit(f"{reference}, the reference, is missing; `make bench` installs PyTorch")
-    times: dict[str, list[float]] = {name: [] for name in peers}
+    turns: dict[str, list[Any]] = {name: [] for name in peers}
     memory: dict[str, int] = {}
     for _ in range(rounds):
         for name, peer in peers.items():
             time.sleep(0.3)  # until the previous peer's threads are asleep
             peer.stdin.write(f"{steps}\n")
             peer.stdin.flush()
-            seconds, memory[name] = json.loads(peer.stdout.readline())
-            times[name] += seconds
+            measured, memory[name] = json.loads(peer.stdout.readline())
+            turns[name].append(measured)
     for peer in peers.values():
         peer.communicate()
-    return times, memory
+    return turns, memory
 
 
 def table(times, memory, floors, reference):

@@ -141,8 +141,10 @@ def test_the_last_words_of_a_program_are_printed_in_ascii(tmp_path):
     assert code == 1 and err.endswith(b"error: +- no\n")
 
 
-PROGRAMS = ["train_vae.py", "train_gan.py", "-m minigrad.data", "-m docs.vanishing_gradient",
-            "-m benchmarks.compare", "-m benchmarks.gan_step"]  # fmt: skip
+PROGRAMS = [
+    "train_vae.py", "train_gan.py", "-m minigrad.data", "-m docs.vanishing_gradient",
+    "-m benchmarks.compare", "-m benchmarks.gan_step", "-m benchmarks.products",
+]  # fmt: skip
 
 
 @posix
