@@ -6,14 +6,16 @@ in b they may be pages apart, or cross lines of the cache, or, if b is a transpo
 a, single numbers are read, by strides; only a large a is packed, too, tile by tile.
 
     for each slab of K, at most DEPTH deep:
-        pack b's panels, and perhaps a's tiles          # shared by the threads
-        for each block of tiles, one below another, whose part of a fits into a core's cache:
-            for each panel of b:                        # stays in the nearer cache
-                for each tile of the block:             # its part of a comes from the farther one
-                    for each k: …                       # tile.py
+        perhaps pack a's tiles
+        for each strip of columns:
+            pack b's panels
+            for each block of tiles, whose part of a fits into a core's cache:
+                for each panel of the strip:            # stays in the nearer cache
+                    for each tile of the block:         # its part of a comes from the farther one
+                        for each k: …                   # tile.py
 
-The last loops, down to the tiles, are one sequence, which is cut into pieces of equal work for the
-threads. (After Goto & van de Geijn 2008.)
+The threads share the packing, and then the tiles: the three loops over blocks, panels and tiles are
+one sequence, which is cut into pieces of equal work. (After Goto & van de Geijn 2008.)
 
 So one function serves the three layouts of a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. An element
 is always summed over k in order: its bits depend neither on the number of threads nor on the cuts.
@@ -29,6 +31,7 @@ from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
+STRIP = 2**21  # bytes of b, at most, that are packed at a time, and stay in the caches
 LARGE = 2**20  # bytes of a above which it is packed: its rows or columns lie on too many pages
 GROUP = 8  # panels or tiles that are packed together, because they lie on the same pages,
 GROUPS = 8  # unless there would be fewer groups of panels, for as many threads
@@ -73,23 +76,26 @@ def _pack(b, turned, K, M, first, depth, starts, some, lanes, packed):
 
 
 @jit()
-def _tiles(a, places, row, step, b, first, depth, out, rows, M, lanes, piece, pieces):
+def _tiles(a, places, row, step, b, columns, first, depth, out, rows, M, lanes, piece, pieces):
     """A piece of the sequence of tiles, whose work is counted in registers of y.
 
-    Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t].
+    Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t]. b
+    has the panels that begin at these columns.
     """
-    tiles, wide, registers = places.size, WIDTH * lanes, -(-M // lanes)
+    tiles, wide = places.size, WIDTH * lanes
+    registers = (min(columns[-1] + wide, M) - columns[0] + lanes - 1) // lanes
     start = piece * tiles * registers // pieces
     stop = (piece + 1) * tiles * registers // pieces
     blocks, done = -(-rows[-1] * depth * a.itemsize // CACHE), 0
     for block in range(blocks):
         begin, end = block * tiles // blocks, (block + 1) * tiles // blocks
-        for column in range(0, M, wide):
-            width = min(WIDTH, registers - column // lanes)
+        for panel, column in enumerate(columns):
+            width = min(WIDTH, (M - column + lanes - 1) // lanes)
             skipped, taken = -(-(start - done) // width), -(-(stop - done) // width)
             for t in range(max(begin, begin + skipped), min(end, begin + taken)):
                 tile(rows[t + 1] - rows[t], min(wide, M - column), a, places[t], row, step,
-                     b, column * depth, depth, out, rows[t] * M + column, M, first > 0)  # fmt: skip
+                     b, panel * wide * depth, depth, out, rows[t] * M + column, M,
+                     first > 0)  # fmt: skip
             done += (end - begin) * width
 
 
@@ -117,15 +123,10 @@ def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
     tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
     panels, wide = -(-M // (WIDTH * lanes)), WIDTH * lanes
     rows, columns = _cuts(tiles, N, tiles), _cuts(panels - 1, wide, 1)
-    slabs, pieces = -(-K // DEPTH), min(most, tiles * panels)
-    groups = min(panels, max(-(-panels // GROUP), min(pieces, GROUPS)))
+    slabs = -(-K // DEPTH)
     for slab in range(slabs):
         first = slab * K // slabs
         depth = (slab + 1) * K // slabs - first
-        right = vectors.aligned(panels * wide * depth, b)
-        for i in prange(groups):
-            some = i * panels // groups, (i + 1) * panels // groups
-            _pack(b, turned, K, M, first, depth, columns, some, lanes, right)
         left, places, down, along = a, _places(rows, row, first * step), row, step
         if a.nbytes > LARGE:
             left = vectors.aligned(tiles * high * depth, a)
@@ -133,9 +134,19 @@ def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
             for i in prange(-(-tiles // GROUP)):
                 some = i * GROUP, min(tiles, (i + 1) * GROUP)
                 _pack(a, step == 1, K, N, first, depth, rows[:-1], some, lanes, left)
-        for piece in prange(pieces):
-            _tiles(left, places, down, along, right, first, depth, out, rows, M, lanes, piece,
-                   pieces)  # fmt: skip
+        strips = -(-panels * wide * depth * a.itemsize // STRIP)
+        for strip in range(strips):
+            some_columns = columns[strip * panels // strips : (strip + 1) * panels // strips]
+            count = some_columns.size
+            right = vectors.aligned(count * wide * depth, b)
+            pieces = min(most, tiles * count)
+            groups = min(count, max(-(-count // GROUP), min(pieces, GROUPS)))
+            for i in prange(groups):
+                some = i * count // groups, (i + 1) * count // groups
+                _pack(b, turned, K, M, first, depth, some_columns, some, lanes, right)
+            for piece in prange(pieces):
+                _tiles(left, places, down, along, right, some_columns, first, depth, out, rows, M,
+                       lanes, piece, pieces)  # fmt: skip
 
 
 def _flat(x):
