@@ -22,7 +22,7 @@ def _four_rounds(a, b, rotations):
 @inline
 def _threefry(i, k0, k1, k2):
     """The two words of the counter i, by the key k0, k1 and its parity k2: see rng.threefry."""
-    even, odd = (13, 15, 26, 6), (17, 29, 16, 24)
+    even, odd = (13, 15, 26, 6), (17, 29, 16, 24)  # as in rng.py, whose edits no cache would see
     a, b = _four_rounds(np.uint32(i + k0), k1, even)
     a, b = _four_rounds(np.uint32(a + k1), np.uint32(b + k2 + np.uint32(1)), odd)
     a, b = _four_rounds(np.uint32(a + k2), np.uint32(b + k0 + np.uint32(2)), even)

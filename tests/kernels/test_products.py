@@ -88,7 +88,7 @@ def test_a_product_at_the_edges_of_a_tile(dtype, left, right):
 @pytest.mark.parametrize("right", ["b", "b.T"])
 @pytest.mark.parametrize("left", ["a", "a.T"])
 @pytest.mark.parametrize("shape", [
-    (81, 129, 83), (600, 500, 131), (2, 700, 500), (500, 700, 3), (4, 200, 1000),
+    (81, 129, 83), (600, 500, 131), (20, 512, 1100), (2, 700, 500), (500, 700, 3), (4, 200, 1000),
     (3, 1100, 256), (12, 600, 448), (23, 300, 1088),  # several depths and panels
 ])  # fmt: skip
 @both_dtypes

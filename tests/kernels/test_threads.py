@@ -27,8 +27,8 @@ WORK = (
 def work():
     "A digest of the bits of whatever is large enough to be shared out among threads."
     digest = hashlib.sha256()
-    shapes = (101, 300, 131), (5000, 40, 10), (10, 700, 200), (48, 1100, 256), (600, 500, 131)
-    for N, K, M in shapes:
+    shapes = (101, 300, 131), (5000, 40, 10), (10, 700, 200), (48, 1100, 256)
+    for N, K, M in *shapes, (600, 500, 131), (20, 512, 1100):
         assert N * K * M > gemm.SERIAL
         a, b = normal(N, K), normal(K, M)
         for left in (a, a.T.copy().T):
