@@ -40,6 +40,7 @@ bench: $(VENV)/.installed-for-tests  ## time steps, products and single operatio
 	$(BIN)/python -m benchmarks.gan_mlp_step $(ARGS)
 	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.neighbours
 
 figures: $(VENV)/.installed  ## draw the figures of docs/vanishing_gradient.md (3 minutes)
 	$(BIN)/python -m docs.vanishing_gradient $(ARGS)

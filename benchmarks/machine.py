@@ -3,29 +3,29 @@
 import platform
 import time
 
-import numba
 import numpy as np
 
-from minigrad.kernels.compile import prange
 from minigrad.kernels.threads import shareable
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 from minigrad.kernels.vectors import REGISTER
+from minigrad.processors import get_num_threads
 
 DEPTH = 128  # rows of the panel
 
 
 @shareable()
-def _tiles(a, b, out, rounds):
+def _tiles(start, stop, a, b, out, rounds):
     """Add to tiles of a matrix product, whose operands stay in the nearest cache."""
-    for piece in prange(len(out)):
+    for piece in range(start, stop):
         for _ in range(rounds):
             columns = out.shape[1] // HEIGHT
             tile(HEIGHT, columns, a, 0, 1, HEIGHT, b, 0, DEPTH, out[piece], 0, columns, True)
 
 
 @shareable()
-def _update(p, g, m, v):
-    for i in prange(p.size):
+def _update(start, stop, p, g, m, v):
+    p, g, m, v = p[start:stop], g[start:stop], m[start:stop], v[start:stop]
+    for i in range(p.size):
         m[i] += g[i]
         v[i] -= g[i]
         p[i] += m[i] + v[i]
@@ -44,9 +44,9 @@ def flops():
     """Return the peak float32 FLOP per second of all cores; a multiply-add counts as two."""
     columns, rounds = WIDTH * REGISTER // 4, 2000
     a, b = np.ones(HEIGHT * DEPTH, np.float32), np.ones(columns * DEPTH, np.float32)
-    out = np.zeros((4 * numba.get_num_threads(), HEIGHT * columns), np.float32)
-    _tiles(a, b, out, 1, share=True)
-    seconds = _best(lambda: _tiles(a, b, out, rounds, share=True))
+    out = np.zeros((4 * get_num_threads(), HEIGHT * columns), np.float32)
+    _tiles(len(out), len(out), a, b, out, 1)
+    seconds = _best(lambda: _tiles(len(out), len(out), a, b, out, rounds))
     return 2 * out.size * DEPTH * rounds / seconds
 
 
@@ -57,8 +57,9 @@ def bandwidth(traffic):
     are as large as the step's own, and stay in the caches where those do.
     """
     arrays = [np.zeros(traffic // 7 // 4, np.float32) for _ in range(4)]
-    _update(*arrays, share=True)
-    return traffic / _best(lambda: _update(*arrays, share=True), repeats=50)
+    pieces, size = traffic // 2**18, arrays[0].size
+    _update(pieces, size, *arrays)
+    return traffic / _best(lambda: _update(pieces, size, *arrays), repeats=50)
 
 
 def describe():

@@ -82,6 +82,25 @@ def answer(measure):
         print(json.dumps([measure(int(line)), peak_memory()]), flush=True)
 
 
+def start(command, environment) -> Any:
+    """Return a peer's process once it is ready, or None if it does not start."""
+    peer: Any = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    if peer.stdout.readline().strip() == "ready":
+        return peer
+    peer.kill()
+    return None
+
+
+def ask(peers, steps):
+    """Let the peers do so many steps each, at once, and return what each answers."""
+    for peer in peers:
+        peer.stdin.write(f"{steps}\n")
+        peer.stdin.flush()
+    return [json.loads(peer.stdout.readline()) for peer in peers]
+
+
 def take_turns(commands, reference, steps, rounds, threads=None):
     """Return {name: [what each turn measured]} and {name: megabytes of peak memory} of the peers.
 
@@ -93,14 +112,10 @@ def take_turns(commands, reference, steps, rounds, threads=None):
             clean[f"{pool}_NUM_THREADS"] = str(threads)
     peers: dict[str, Any] = {}
     for name, command in commands.items():
-        peer: Any = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean
-        )
-        if peer.stdout.readline().strip() == "ready":
+        if peer := start(command, clean):
             peers[name] = peer
         else:
             warn(f"{name} did not start and is left out")
-            peer.kill()
     if reference not in peers:
         sys.exit(f"{reference}, the reference, is missing; `make bench` installs PyTorch")
     turns: dict[str, list[Any]] = {name: [] for name in peers}
@@ -108,9 +123,7 @@ def take_turns(commands, reference, steps, rounds, threads=None):
     for _ in range(rounds):
         for name, peer in peers.items():
             time.sleep(0.3)  # until the previous peer's threads are asleep
-            peer.stdin.write(f"{steps}\n")
-            peer.stdin.flush()
-            measured, memory[name] = json.loads(peer.stdout.readline())
+            ((measured, memory[name]),) = ask([peer], steps)
             turns[name].append(measured)
     for peer in peers.values():
         peer.communicate()

@@ -12,20 +12,21 @@ from minigrad.core.show import graph, trace
 from minigrad.ops import *  # noqa: F403
 from minigrad import ops
 from minigrad import rng as random  # a file random.py would hide Python's own module
+from minigrad.processors import get_num_threads, set_num_threads
 # isort: on
 
 if find_spec("minigrad.kernels"):  # without them everything works, but slower
     import_module("minigrad.kernels")
 
 __all__ = [
-    "Tensor", "backward", "enable_grad", "grad", "graph", "no_grad", "primitive", "random", "trace",
-    *ops.__all__,
+    "Tensor", "backward", "enable_grad", "get_num_threads", "grad", "graph", "no_grad", "primitive",
+    "random", "set_num_threads", "trace", *ops.__all__,
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 _MODULES = (
     "checks", "console", "core", "data", "distributions", "gradcheck", "kernels", "nn", "ops",
-    "optim", "paths", "rng", "training",
+    "optim", "paths", "processors", "rng", "training",
 )  # fmt: skip
 
 

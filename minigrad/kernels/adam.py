@@ -2,30 +2,23 @@
 
 import math
 
-from minigrad.kernels.compile import COMPILED, accelerates, flat, jit, prange
+from minigrad.kernels.compile import COMPILED, accelerates, flat
 from minigrad.kernels.threads import shareable
 from minigrad.ops.updates import adam_, each_state
 
-PIECE = 2**13  # elements in a piece; fewer than two pieces run in the calling thread
+PIECE = 2**13  # elements that a thread takes at a time
 
 
 # Contraction is off: LLVM may fuse either of two products with their sum, and its choice can change
 # from one compilation to the next.
-@jit(fastmath=False)
-def _piece(p, g, m, v, rate, weight1, beta2, weight2, root, eps, start, stop):
+@shareable(fastmath=False)
+def _update(start, stop, p, g, m, v, rate, weight1, beta2, weight2, root, eps):
     # With indices from 0, which can't be negative, numba makes vector code, six times as fast.
     p, g, m, v = p[start:stop], g[start:stop], m[start:stop], v[start:stop]
     for i in range(p.size):
         m[i] += weight1 * (g[i] - m[i])
         v[i] = beta2 * v[i] + weight2 * g[i] * g[i]
         p[i] -= rate * m[i] / (math.sqrt(v[i]) * root + eps)
-
-
-@shareable()
-def _pieces(p, g, m, v, rate, weight1, beta2, weight2, root, eps, size):
-    for piece in prange((p.size + size - 1) // size):
-        stop = min(p.size, (piece + 1) * size)
-        _piece(p, g, m, v, rate, weight1, beta2, weight2, root, eps, piece * size, stop)
 
 
 def _in_place(lr, *states, **static):
@@ -48,4 +41,4 @@ def adam_kernel(lr, *states, betas, eps):
             numbers = rate, 1 - beta1, beta2, 1 - beta2, root, eps
             constants[t, dtype] = [dtype.type(number) for number in numbers]
         arrays = flat(p), flat(g), flat(m), flat(v)
-        _pieces(*arrays, *constants[t, dtype], PIECE, share=p.size >= 2 * PIECE)
+        _update(p.size // PIECE, p.size, *arrays, *constants[t, dtype])

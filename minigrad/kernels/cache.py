@@ -63,15 +63,15 @@ class Cache(FunctionCache):
     ignores a folder that is read-only. Here a file's name depends on everything that its code does.
     """
 
-    def __init__(self, function, parallel=False):
-        self._py_func, self._parallel = function, parallel  # a function may be compiled both ways
+    def __init__(self, function, shared=False):
+        self._py_func, self._shared = function, shared  # a function, or `shareable`'s loop over it
         self._cache_path = str(_state.folder)
 
     def _file(self, signature, codegen):
         function = self._py_func
         code = function.__code__  # its file counts, too: benchmarks compile their own
         source = hashlib.sha256(Path(code.co_filename).read_bytes()).hexdigest()
-        key = (source, code.co_firstlineno, self._parallel, self._index_key(signature, codegen))
+        key = (source, code.co_firstlineno, self._shared, self._index_key(signature, codegen))
         qualname = function.__qualname__.replace("<", "").replace(">", "")  # Windows forbids them
         name = f"{function.__module__.rpartition('.')[2]}.{qualname}"
         return _state.folder / f"{name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.nbc"

@@ -7,12 +7,11 @@ import sys
 import llvmlite.binding as llvm
 import numba
 import numpy as np
-from numba import prange
 
 from minigrad.core.primitive import Kernel
 from minigrad.kernels.cache import Cache
 
-__all__ = ["COMPILED", "accelerates", "contiguous", "flat", "jit", "like", "prange"]
+__all__ = ["COMPILED", "accelerates", "contiguous", "flat", "jit", "like"]
 
 COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the forward
 
@@ -40,8 +39,11 @@ if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
     ctypes.CDLL(None).mallopt(-1, 2**30)  # M_TRIM_THRESHOLD
 
 
-def jit(**options):
-    """Compile by `numba.njit` with this project's settings. options: those of numba
+def jit(task=None, **options):
+    """Compile by `numba.njit` with this project's settings.
+
+    task: the function that the compiled one is about, if it is a closure, for the cache
+    options: those of numba
 
     In NumPy's error model 1/0 is inf, not an exception. `contract` lets a·b + c become one fused
     multiply-add. No setting assumes that NaN, infinity or −0 do not occur.
@@ -51,7 +53,7 @@ def jit(**options):
     def decorate(function):
         dispatcher = numba.njit(**options)(function)
         if os.path.isfile(function.__code__.co_filename):  # code typed at a prompt has no file
-            dispatcher._cache = Cache(function, parallel="parallel" in options)
+            dispatcher._cache = Cache(task or function, shared=task is not None)
         return dispatcher
 
     return decorate

@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels import vectors
-from minigrad.kernels.compile import accelerates, contiguous, jit, prange
+from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.gemm import SERIAL
 from minigrad.kernels.geometry import convolution_layout, transposed_layout
 from minigrad.kernels.threads import shareable
@@ -88,8 +88,8 @@ def _correlate(x, matrix, bias, layout, lanes, out):
 
 
 @shareable()
-def _correlate_blocks(x, matrix, bias, layout, lanes, out):
-    for i in prange((len(x) + lanes - 1) // lanes):
+def _correlate_blocks(start, stop, x, matrix, bias, layout, lanes, out):
+    for i in range(start, stop):
         some = slice(i * lanes, (i + 1) * lanes)
         _correlate(x[some], matrix, bias, layout, lanes, out[some])
 
@@ -140,16 +140,17 @@ def _weight(x, g, layout, lanes, out):
 
 
 @shareable()
-def _weight_blocks(x, g, layout, lanes, sums):
-    for i in prange(len(sums)):
+def _weight_blocks(start, stop, x, g, layout, lanes, sums):
+    for i in range(start, stop):
         some = slice(i * lanes, (i + 1) * lanes)
         _weight(x[some], g[some], layout, lanes, sums[i])
 
 
 def _correlation(x, matrix, bias, layout, out):
     lanes = vectors.REGISTER // x.itemsize
-    share = len(x) * matrix.size * layout.places.size > SERIAL
-    _correlate_blocks(x, matrix, contiguous(bias), layout, lanes, out, share=share)
+    blocks, work = -(-len(x) // lanes), len(x) * matrix.size * layout.places.size
+    pieces = blocks if work > SERIAL else 1
+    _correlate_blocks(pieces, blocks, x, matrix, contiguous(bias), layout, lanes, out)
 
 
 def _unless_empty(*arrays, shape):
@@ -201,6 +202,6 @@ def convolution_weight(y, x, g, *, stride, padding, kernel):
     starts = np.append(layout.starts, np.zeros(max(0, SIDE - K), np.intp))
     layout = layout._replace(starts=starts)
     sums = np.empty((-(-N // lanes), max(F, SIDE), max(K, SIDE)), x.dtype)
-    share = N * F * K * layout.places.size > SERIAL
-    _weight_blocks(contiguous(x), contiguous(g), layout, lanes, sums, share=share)
+    pieces = len(sums) if N * F * K * layout.places.size > SERIAL else 1
+    _weight_blocks(pieces, len(sums), contiguous(x), contiguous(g), layout, lanes, sums)
     y[...] = sums.sum(axis=0)[:F, :K].reshape(y.shape)

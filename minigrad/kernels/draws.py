@@ -3,11 +3,11 @@
 import numpy as np
 
 from minigrad import ops, rng
-from minigrad.kernels.compile import accelerates, flat, like, prange
+from minigrad.kernels.compile import accelerates, flat, like
 from minigrad.kernels.scalars import inline
 from minigrad.kernels.threads import shareable
 
-LARGE = 2**14  # draws above which threads share the work
+PIECE = 2**13  # counters that a thread takes at a time
 
 
 @inline
@@ -38,29 +38,30 @@ def _one_if(word, p):
 
 
 @shareable(fastmath=False)
-def _singles(p, q, k0, k1, k2, y, z):
+def _singles(start, stop, p, q, k0, k1, k2, y, z):
     """The first half of the draws takes the first words, the second half the second ones."""
-    for i in prange(q.size):
-        a, b = _threefry(np.uint32(i), k0, k1, k2)
+    p, q, y, z = p[start:stop], q[start:stop], y[start:stop], z[start:stop]
+    for i in range(q.size):
+        a, b = _threefry(np.uint32(start + i), k0, k1, k2)
         y[i], z[i] = _one_if(a, p[i]), _one_if(b, q[i])
     if p.size > q.size:
-        a, b = _threefry(np.uint32(q.size), k0, k1, k2)
+        a, b = _threefry(np.uint32(start + q.size), k0, k1, k2)
         y[q.size] = _one_if(a, p[q.size])
 
 
 @shareable(fastmath=False)
-def _doubles(p, k0, k1, k2, y):
-    for i in prange(p.size):
-        a, b = _threefry(np.uint32(i), k0, k1, k2)
+def _doubles(start, stop, p, k0, k1, k2, y):
+    p, y = p[start:stop], y[start:stop]
+    for i in range(p.size):
+        a, b = _threefry(np.uint32(start + i), k0, k1, k2)
         whole = np.int64(a >> np.uint32(5)) * 2**26 + np.int64(b >> np.uint32(6))
         y[i] = 1.0 if whole * 2.0**-53 < p[i] else 0.0
 
 
 @accelerates(ops.bernoulli, lambda p: like(p) if p.size < 2**32 else None)
 def bernoulli(y, p):
-    keys, share = rng.key(), p.size > LARGE
-    p, y = flat(p), flat(y)
+    keys, p, y = rng.key(), flat(p), flat(y)
     if p.dtype == np.float64:
-        return _doubles(p, *keys, y, share=share)
+        return _doubles(p.size // PIECE, p.size, p, *keys, y)
     half = (p.size + 1) // 2
-    _singles(p[:half], p[half:], *keys, y[:half], y[half:], share=share)
+    _singles(half // PIECE, half, p[:half], p[half:], *keys, y[:half], y[half:])

@@ -4,24 +4,27 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels import scalars
-from minigrad.kernels.compile import accelerates, flat, like, prange
+from minigrad.kernels.compile import accelerates, flat, like
 from minigrad.kernels.threads import shareable
 from minigrad.ops.arithmetic import _chain
 
-LARGE = 2**15  # elements above which threads share the work
+PIECE = 2**14  # elements that a thread takes at a time
 
 
 def _of_one(primitive, scalar):
     """Accelerate a primitive of one operand by the loop over a scalar function."""
 
-    @shareable(fastmath=False)
-    def loop(x, out):
-        for i in prange(x.size):
+    def task(start, stop, x, out):
+        x, out = x[start:stop], out[start:stop]
+        for i in range(x.size):
             out[i] = scalar(x[i])
+
+    task.__qualname__ = f"{primitive.name}_loop"  # compiled code is linked by name
+    loop = shareable(fastmath=False)(task)
 
     @accelerates(primitive, like)
     def run(y, x):
-        loop(flat(x), flat(y), share=x.size > LARGE)
+        loop(x.size // PIECE, x.size, flat(x), flat(y))
 
     return loop
 
@@ -41,30 +44,33 @@ LOOPS = {
 
 
 @shareable(fastmath=False)
-def _elu_loop(x, alpha, out):
-    for i in prange(x.size):
+def _elu_loop(start, stop, x, alpha, out):
+    x, out = x[start:stop], out[start:stop]
+    for i in range(x.size):
         out[i] = scalars.elu(x[i], alpha)
 
 
 @accelerates(ops.elu, like)
 def elu(y, x, *, alpha):
-    _elu_loop(flat(x), x.dtype.type(alpha), flat(y), share=x.size > LARGE)
+    _elu_loop(x.size // PIECE, x.size, flat(x), x.dtype.type(alpha), flat(y))
 
 
 @shareable(fastmath=False)
-def _elu_pull_loop(g, y, alpha, out):
-    for i in prange(g.size):
+def _elu_pull_loop(start, stop, g, y, alpha, out):
+    g, y, out = g[start:stop], y[start:stop], out[start:stop]
+    for i in range(g.size):
         out[i] = scalars.elu_pull(g[i], y[i], alpha)
 
 
 @accelerates(ops.elu_pull, like)
 def elu_pull(h, g, y, *, alpha):
-    _elu_pull_loop(flat(g), flat(y), g.dtype.type(alpha), flat(h), share=g.size > LARGE)
+    _elu_pull_loop(g.size // PIECE, g.size, flat(g), flat(y), g.dtype.type(alpha), flat(h))
 
 
 @shareable(fastmath=False)
-def _leaky_relu_loop(g, x, slope, out):
-    for i in prange(g.size):
+def _leaky_relu_loop(start, stop, g, x, slope, out):
+    g, x, out = g[start:stop], x[start:stop], out[start:stop]
+    for i in range(g.size):
         out[i] = scalars.leaky_relu_pull(g[i], x[i], slope)
 
 
@@ -76,7 +82,7 @@ def leaky_relu(y, x, *, negative_slope):
 @accelerates(ops.leaky_relu_pull, like)
 def leaky_relu_pull(h, g, x, *, negative_slope):
     slope = g.dtype.type(negative_slope)
-    _leaky_relu_loop(flat(g), flat(x), slope, flat(h), share=g.size > LARGE)
+    _leaky_relu_loop(g.size // PIECE, g.size, flat(g), flat(x), slope, flat(h))
 
 
 def _broadcast(*arrays):
@@ -90,23 +96,31 @@ def _spread(arrays, shape):
 
 
 @shareable(fastmath=False)
-def _chain_loop(g, slope, a, b, out):
-    for i in prange(g.size):
+def _chain_loop(start, stop, g, slope, a, b, out):
+    g, slope, a, b, out = (
+        g[start:stop],
+        slope[start:stop],
+        a[start:stop],
+        b[start:stop],
+        out[start:stop],
+    )
+    for i in range(g.size):
         out[i] = scalars.chain(g[i], slope[i], a[i], b[i])
 
 
 @accelerates(_chain, lambda g, slope, *at: _broadcast(g, slope, *at) if 0 < len(at) < 3 else None)
 def chain(y, g, slope, *at):
     arrays = _spread([g, slope, at[0], at[-1]], y.shape)
-    _chain_loop(*arrays, flat(y), share=y.size > LARGE)
+    _chain_loop(y.size // PIECE, y.size, *arrays, flat(y))
 
 
 @shareable(fastmath=False)
-def _itakura_saito_loop(q, p, out):
-    for i in prange(q.size):
+def _itakura_saito_loop(start, stop, q, p, out):
+    q, p, out = q[start:stop], p[start:stop], out[start:stop]
+    for i in range(q.size):
         out[i] = scalars.itakura_saito(np.float64(q[i]), np.float64(p[i]))
 
 
 @accelerates(ops.itakura_saito, _broadcast)
 def itakura_saito(y, q, p):
-    _itakura_saito_loop(*_spread([q, p], y.shape), flat(y), share=y.size > LARGE)
+    _itakura_saito_loop(y.size // PIECE, y.size, *_spread([q, p], y.shape), flat(y))

@@ -25,8 +25,8 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels import vectors
-from minigrad.kernels.compile import accelerates, contiguous, jit, prange
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.compile import accelerates, contiguous, jit
+from minigrad.kernels.threads import team, together
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 
 DEPTH = 512  # rows of b, at most, that are packed at a time
@@ -40,13 +40,12 @@ SERIAL = 2**20  # multiply-adds below which waking the other threads costs more 
 
 
 @jit()
-def _pack(b, turned, K, M, first, depth, starts, some, lanes, packed):
-    """packed[p, k, j] = b[first + k, starts[p] + j] for k < depth, and p from some[0] to some[1].
+def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
+    """packed[p, k, j] = b[first + k, starts[p] + j] for k < depth, and p from begin to end.
 
     b is flat: (K, M), or (M, K) if turned. For columns that do not exist packed holds other numbers
     of b, or any; nobody looks at the products with them.
     """
-    begin, end = some
     width = packed.size // starts.size // depth
     if not turned:  # row after row: the next one may be on another page
         for k in range(depth):
@@ -76,16 +75,13 @@ def _pack(b, turned, K, M, first, depth, starts, some, lanes, packed):
 
 
 @jit()
-def _tiles(a, places, row, step, b, columns, first, depth, out, rows, M, lanes, piece, pieces):
-    """A piece of the sequence of tiles, whose work is counted in registers of y.
+def _tiles(start, stop, a, places, row, step, b, columns, first, depth, out, rows, M, lanes):
+    """A part of the sequence of tiles, which is counted in registers of y, a tile's row each.
 
     Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t]. b
     has the panels that begin at these columns.
     """
     tiles, wide = places.size, WIDTH * lanes
-    registers = (min(columns[-1] + wide, M) - columns[0] + lanes - 1) // lanes
-    start = piece * tiles * registers // pieces
-    stop = (piece + 1) * tiles * registers // pieces
     blocks, done = -(-rows[-1] * depth * a.itemsize // CACHE), 0
     for block in range(blocks):
         begin, end = block * tiles // blocks, (block + 1) * tiles // blocks
@@ -97,9 +93,6 @@ def _tiles(a, places, row, step, b, columns, first, depth, out, rows, M, lanes, 
                      b, panel * wide * depth, depth, out, rows[t] * M + column, M,
                      first > 0)  # fmt: skip
             done += (end - begin) * width
-
-
-# Such tables, made in a function that threads may share, would be shared, too, and take longer.
 
 
 @jit()
@@ -114,12 +107,9 @@ def _places(rows, row, first):
     return rows[:-1] * row + first
 
 
-@shareable()
-def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
-    """out = a b, all flat: a[i · row + k · step], and b (K, M), or (M, K) if turned.
-
-    The work is cut into `most` pieces at most.
-    """
+@jit()
+def _multiply(pool, a, row, step, b, turned, out, N, K, M, lanes):
+    """out = a b, all flat: a[i · row + k · step], and b (K, M), or (M, K) if turned."""
     tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
     panels, wide = -(-M // (WIDTH * lanes)), WIDTH * lanes
     rows, columns = _cuts(tiles, N, tiles), _cuts(panels - 1, wide, 1)
@@ -131,22 +121,19 @@ def _multiply(a, row, step, b, turned, out, N, K, M, lanes, most):
         if a.nbytes > LARGE:
             left = vectors.aligned(tiles * high * depth, a)
             places, down, along = _cuts(tiles - 1, high * depth, 1), 1, high
-            for i in prange(-(-tiles // GROUP)):
-                some = i * GROUP, min(tiles, (i + 1) * GROUP)
-                _pack(a, step == 1, K, N, first, depth, rows[:-1], some, lanes, left)
+            packing = a, step == 1, K, N, first, depth, rows[:-1], lanes, left
+            together(pool, _pack, tiles, -(-tiles // GROUP), packing)
         strips = -(-panels * wide * depth * a.itemsize // STRIP)
         for strip in range(strips):
-            some_columns = columns[strip * panels // strips : (strip + 1) * panels // strips]
-            count = some_columns.size
-            right = vectors.aligned(count * wide * depth, b)
-            pieces = min(most, tiles * count)
-            groups = min(count, max(-(-count // GROUP), min(pieces, GROUPS)))
-            for i in prange(groups):
-                some = i * count // groups, (i + 1) * count // groups
-                _pack(b, turned, K, M, first, depth, some_columns, some, lanes, right)
-            for piece in prange(pieces):
-                _tiles(left, places, down, along, right, some_columns, first, depth, out, rows, M,
-                       lanes, piece, pieces)  # fmt: skip
+            some = columns[strip * panels // strips : (strip + 1) * panels // strips]
+            right = vectors.aligned(some.size * wide * depth, b)
+            pieces = min(PIECES, tiles * some.size)
+            groups = min(some.size, max(-(-some.size // GROUP), min(pieces, GROUPS)))
+            packing = b, turned, K, M, first, depth, some, lanes, right
+            together(pool, _pack, some.size, groups, packing)
+            registers = (min(some[-1] + wide, M) - some[0] + lanes - 1) // lanes
+            operands = left, places, down, along, right, some, first, depth, out, rows, M, lanes
+            together(pool, _tiles, tiles * registers, pieces, operands)
 
 
 def _flat(x):
@@ -170,9 +157,8 @@ def _product(y, a, b):
         y[...] = 0
     else:
         (a, row, step), (b, _, turned) = _flat(a), _flat(b)
-        share = N * K * M > SERIAL
-        _multiply(a, row, step, b, turned > 1, y.reshape(-1), N, K, M, lanes,
-                  PIECES if share else 1, share=share)  # fmt: skip
+        pool = team(N * K * M > SERIAL)
+        _multiply(pool, a, row, step, b, turned > 1, y.reshape(-1), N, K, M, lanes)
 
 
 TINY = 2**11  # multiply-adds that NumPy does sooner than a call of the kernel begins

@@ -7,11 +7,12 @@ channels. A thread goes through its piece row by row, in the order of memory, wh
 
 import numpy as np
 
-from minigrad.kernels.compile import accelerates, contiguous, jit, prange
+from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.threads import shareable
 from minigrad.ops import normalization
 
-PIECES = 32  # the number of pieces into which the channels are divided
+PIECES = 32  # that the channels are divided into, at most,
+PIECE = 2**12  # unless so few elements would be left to one
 
 
 @jit()
@@ -30,22 +31,9 @@ def _folded(columns, L, scale, out):
         out[c] = columns[c * L : (c + 1) * L].sum() * scale
 
 
-@jit()
-def _piece(i, channels, L):
-    """Return the channels of piece i, and their columns."""
-    start, stop = i * channels // PIECES, (i + 1) * channels // PIECES
-    return slice(start, stop), slice(start * L, stop * L)
-
-
 @shareable()
-def _moments(x, L, mean, variance):
-    for i in prange(PIECES):
-        channels, columns = _piece(i, mean.size, L)
-        _moments_of_piece(x, L, columns, mean[channels], variance[channels])
-
-
-@jit()
-def _moments_of_piece(x, L, columns, mean, variance):
+def _moments(start, stop, x, L, mean, variance):
+    columns, mean, variance = slice(start * L, stop * L), mean[start:stop], variance[start:stop]
     total = np.zeros(mean.size * L)
     for n in range(len(x)):
         row = x[n, columns]
@@ -62,27 +50,13 @@ def _moments_of_piece(x, L, columns, mean, variance):
 
 
 @shareable()
-def _affine(x, scale, shift, L, out):
-    for i in prange(PIECES):
-        channels, columns = _piece(i, scale.size, L)
-        _affine_of_piece(
-            x, _expanded(scale[channels], L), _expanded(shift[channels], L), columns, out
-        )
-
-
-@jit()
-def _affine_of_piece(x, scale, shift, columns, out):
+def _affine(start, stop, x, scale, shift, L, out):
+    columns = slice(start * L, stop * L)
+    scale, shift = _expanded(scale[start:stop], L), _expanded(shift[start:stop], L)
     for n in range(len(x)):
         row, y = x[n, columns], out[n, columns]
         for j in range(row.size):
             y[j] = row[j] * scale[j] + shift[j]
-
-
-@shareable()
-def _normalize_pull(g, x, mean, r, L, out):
-    for i in prange(PIECES):
-        channels, columns = _piece(i, mean.size, L)
-        _pull_of_piece(g, x, mean[channels], r[channels], L, columns, out)
 
 
 @jit()
@@ -97,9 +71,15 @@ def _products(g, x, centre, columns):
     return total, along
 
 
-@jit()
-def _pull_of_piece(g, x, mean, r, L, columns, out):
-    centre, scale, count = _expanded(mean, L), _expanded(r, L), len(x) * L
+@shareable()
+def _normalize_pull(start, stop, g, x, mean, r, L, out):
+    columns, mean, r, count = (
+        slice(start * L, stop * L),
+        mean[start:stop],
+        r[start:stop],
+        len(x) * L,
+    )
+    centre, scale = _expanded(mean, L), _expanded(r, L)
     total, along = _products(g, x, centre, columns)
     average, slope = np.empty_like(mean), np.empty_like(mean)
     _folded(total, L, 1 / count, average)
@@ -112,11 +92,15 @@ def _pull_of_piece(g, x, mean, r, L, columns, out):
 
 
 @shareable()
-def _normalized_sum(g, x, mean, L, out):
-    for i in prange(PIECES):
-        channels, columns = _piece(i, mean.size, L)
-        _, along = _products(g, x, _expanded(mean[channels], L), columns)
-        _folded(along, L, 1.0, out[channels])
+def _normalized_sum(start, stop, g, x, mean, L, out):
+    columns = slice(start * L, stop * L)
+    _, along = _products(g, x, _expanded(mean[start:stop], L), columns)
+    _folded(along, L, 1.0, out[start:stop])
+
+
+def _by_channel(x):
+    """Return how many pieces x's channels are divided into, and how many channels there are."""
+    return min(PIECES, x.shape[1], x.size // PIECE), x.shape[1]
 
 
 def _rows(x):
@@ -136,7 +120,7 @@ def _unless_empty(x, *results):
 
 @accelerates(normalization.moments, lambda x: _unless_empty(x, _channel(x), _channel(x)))
 def moments(mean, variance, x):
-    _moments(*_rows(x), mean, variance, share=True)
+    _moments(*_by_channel(x), *_rows(x), mean, variance)
 
 
 def _normalized(x, weight, bias, eps):
@@ -148,7 +132,8 @@ def batch_norm(y, mean, variance, x, weight, bias, *, eps):
     moments(mean, variance, x)
     scale = weight / np.sqrt(variance + x.dtype.type(eps))
     rows, L = _rows(x)
-    _affine(rows, contiguous(scale), contiguous(bias - mean * scale), L, _rows(y)[0], share=True)
+    shift = bias - mean * scale
+    _affine(*_by_channel(x), rows, contiguous(scale), contiguous(shift), L, _rows(y)[0])
 
 
 def _like_x(g, x, mean, variance, eps):
@@ -159,7 +144,7 @@ def _like_x(g, x, mean, variance, eps):
 def batch_norm_pull(h, g, x, mean, variance, *, eps):
     rows, L = _rows(x)
     r = 1 / np.sqrt(variance + x.dtype.type(eps))
-    _normalize_pull(_rows(g)[0], rows, contiguous(mean), r, L, _rows(h)[0], share=True)
+    _normalize_pull(*_by_channel(x), _rows(g)[0], rows, contiguous(mean), r, L, _rows(h)[0])
 
 
 def _like_channels(g, x, mean, variance, eps):
@@ -169,5 +154,5 @@ def _like_channels(g, x, mean, variance, eps):
 @accelerates(normalization.normalized_sum, _like_channels)
 def normalized_sum(y, g, x, mean, variance, *, eps):
     rows, L = _rows(x)
-    _normalized_sum(_rows(g)[0], rows, contiguous(mean), L, y, share=True)
+    _normalized_sum(*_by_channel(x), _rows(g)[0], rows, contiguous(mean), L, y)
     y *= 1 / np.sqrt(variance + x.dtype.type(eps))

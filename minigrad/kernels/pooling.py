@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels.compile import accelerates, contiguous, jit, prange
+from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.threads import shareable
 from minigrad.ops.images import window_places
 
@@ -39,10 +39,13 @@ def argmax_windows(y, x, *, kernel, stride, padding):
     _argmax_windows(images, *window, y.reshape(N * C, *y.shape[2:]))
 
 
+PIECE = 2**13  # numbers, at least, that a thread moves at a time
+
+
 @shareable()
-def _rearrange(x, order, out):
+def _rearrange(start, stop, x, order, out):
     """out[n, p] = x[n, order[p]]"""
-    for n in prange(len(x)):
+    for n in range(start, stop):
         source, target = x[n], out[n]
         for p in range(order.size):
             target[p] = source[order[p]]
@@ -81,4 +84,4 @@ def pixel_unshuffle(y, x, *, downscale_factor):
 
 def _moved(y, x, order):
     x, y = contiguous(x).reshape(len(x), order.size), y.reshape(len(y), order.size)
-    _rearrange(x, order, y, share=True)
+    _rearrange(min(len(x), x.size // PIECE), len(x), x, order, y)

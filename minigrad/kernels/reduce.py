@@ -11,13 +11,13 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels import scalars
-from minigrad.kernels.compile import accelerates, contiguous, flat, jit, prange
+from minigrad.kernels.compile import accelerates, contiguous, flat, jit
 from minigrad.kernels.threads import shareable
 from minigrad.ops.reductions import axes_of, reduced_shape
 
 BLOCK = 4096  # numbers that are summed apart
 LANES = 64  # partial sums
-LARGE = 2**14  # elements above which threads share the rows of log_bernoulli
+PIECE = 2**13  # elements of log_bernoulli's rows, at least, that a thread takes at a time
 
 
 @jit(fastmath=False)
@@ -82,8 +82,8 @@ def _log_likelihood(x, logits):
 
 
 @shareable(fastmath=False)
-def _log_bernoulli_rows(x, logits, out):
-    for a in prange(out.size):
+def _log_bernoulli_rows(start, stop, x, logits, out):
+    for a in range(start, stop):
         out[a] = _log_likelihood(x[a], logits[a])
 
 
@@ -138,6 +138,5 @@ def _without_last(x, logits):
 def log_bernoulli(y, x, logits):
     shape = np.broadcast_shapes(x.shape, logits.shape)
     x, logits = (contiguous(np.broadcast_to(array, shape)) for array in (x, logits))
-    rows = (y.size, shape[-1])
-    share = x.size > LARGE
-    _log_bernoulli_rows(x.reshape(rows), logits.reshape(rows), flat(y), share=share)
+    rows, pieces = (y.size, shape[-1]), min(y.size, x.size // PIECE)
+    _log_bernoulli_rows(pieces, y.size, x.reshape(rows), logits.reshape(rows), flat(y))

@@ -72,14 +72,25 @@ def accelerated(primitive, *arrays, **static):
 
 
 def compiled_in(*modules):
-    """{name: a compiled function} of these modules, both versions of one that threads may share."""
-    return {
-        (module.__name__, name, i): function
+    """{name: a compiled function} of these modules."""
+    found = {
+        (module.__name__, name): getattr(value, "compiled", value)
         for module in modules
         for name, value in vars(module).items()
-        for i, function in enumerate(getattr(value, "versions", [value]))
+    }
+    return {
+        name: function
+        for name, function in found.items()
         if hasattr(function, "nopython_signatures")
     }
+
+
+def arrays_of(signature):
+    """The types of the arrays among the arguments, which may be in tuples."""
+    flat = []
+    for kind in signature.args if hasattr(signature, "args") else signature.types:
+        flat += arrays_of(kind) if hasattr(kind, "types") else [kind]
+    return [kind for kind in flat if hasattr(kind, "layout")]
 
 
 def specified(primitive, *arrays, **static):

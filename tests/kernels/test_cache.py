@@ -256,3 +256,17 @@ def test_an_empty_variable_is_as_good_as_unset(name, said):
     code = "from minigrad import exp; from minigrad.core.interpreter import current; "
     code += "print('numba' if current.interpreter.accelerates and exp.kernel else 'numpy')"
     assert output(code, MINIGRAD_BACKEND=name) == said
+
+
+def test_loops_made_by_one_function_are_told_apart_when_processes_compile_one_each(tmp_path):
+    """Compiled code is linked by name, and numba numbers functions anew in each process."""
+    code = """
+import numpy as np
+from minigrad import ops
+from minigrad.core.primitive import evaluate
+x = np.linspace(0.5, 2, 50, dtype=np.float32)
+for primitive in {}:
+    np.testing.assert_allclose(evaluate(primitive, [x], {{}}), primitive.forward(x), rtol=1e-6)
+"""
+    for some in ("[ops.tanh]", "[ops.softplus]", "[ops.tanh, ops.softplus]"):
+        output(code.format(some), XDG_CACHE_HOME=str(tmp_path))

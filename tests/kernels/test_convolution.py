@@ -24,6 +24,7 @@ from tests.kernels.helpers import (
     LAYOUTS,
     absolute,
     accelerated,
+    arrays_of,
     assert_accelerated,
     assert_within,
     both_dtypes,
@@ -153,9 +154,7 @@ def test_loops_are_compiled_for_one_layout_alone_whatever_the_layout_of_the_argu
         for primitive, cut in product(CONVOLUTIONS, (nullcontext, all_cut)):
             with cut():
                 accelerated(primitive, *operands(primitive, *arrays), **static[primitive])
-    compiled = {name: [[a for a in signature.args if hasattr(a, "layout")]
-                       for signature in loop.nopython_signatures]
-                for name, loop in loops.items()}  # fmt: skip
+    compiled = {name: [*map(arrays_of, loop.nopython_signatures)] for name, loop in loops.items()}
     assert sum(len(arrays) >= len(DTYPES) for arrays in compiled.values()) >= 4
     for name, signatures in compiled.items():
         for arrays in signatures:
@@ -229,9 +228,9 @@ def cuts(monkeypatch):
     for name in ("_correlate_blocks", "_weight_blocks"):
         loop = getattr(conv, name)
 
-        def run(*arguments, share, name=name, loop=loop):
-            called.extend([name] * share)
-            loop(*arguments, share=share)
+        def run(pieces, *arguments, name=name, loop=loop):
+            called.extend([name] * (pieces > 1))
+            loop(pieces, *arguments)
 
         monkeypatch.setattr(conv, name, run)
     return called

@@ -20,6 +20,7 @@ from tests.kernels.helpers import (
     LAYOUTS,
     NORMALIZATIONS,
     accelerated,
+    arrays_of,
     assert_accelerated,
     assert_within,
     both_dtypes,
@@ -153,7 +154,7 @@ def test_loops_are_compiled_for_one_layout_alone_whatever_the_layout_of_the_argu
     assert sum(len(loop.nopython_signatures) >= len(DTYPES) for loop in loops) >= 4
     for loop in loops:
         for signature in loop.nopython_signatures:
-            arrays = [a for a in signature.args if hasattr(a, "layout")]
+            arrays = arrays_of(signature)
             assert all(a.layout == "C" and a.mutable and a.aligned for a in arrays), arrays
 
 

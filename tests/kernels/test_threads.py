@@ -1,12 +1,22 @@
-"""Kernels on several threads: numba's, whose number must not be seen, and Python's own."""
+"""Kernels on several threads: the pool's, whose number must not be seen, and Python's own."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
 import pytest
 
-from tests.kernels.helpers import output
+import minigrad
+from minigrad.kernels import pool, threads
+from minigrad.kernels.threads import shareable
+from tests.kernels.helpers import ROOT, output
 
 NORMAL = """
 import hashlib, sys, threading
-import numpy as np, numba
+import numpy as np, minigrad
 from minigrad import ops
 from minigrad.core.primitive import evaluate
 from minigrad.kernels import adam, elementwise, gemm
@@ -40,7 +50,7 @@ def work():
     compute(ops.updates.adam_, np.array(1e-3), *states, betas=(0.9, 0.999), eps=1e-8)
     digest.update(p)
     x = normal(300, 784)
-    assert x.size > elementwise.LARGE
+    assert x.size > 2 * elementwise.PIECE
     for array in (compute(ops.exp, x), compute(ops.sum, x, axis=0, **whole),
                   compute(ops.logsumexp, x, axis=1, **whole),
                   compute(ops.leaky_relu, x, negative_slope=0.1),
@@ -91,27 +101,191 @@ def work():
 def test_the_bits_of_a_result_do_not_depend_on_the_number_of_threads(code, tmp_path):
     """... nor on whether this process has compiled the kernels, as the first of these does, or
     loads them, and LLVM saw less at a time."""
-    code += "\nfor n in range(numba.config.NUMBA_NUM_THREADS, 0, -1):\n"
-    code += "    numba.set_num_threads(n); print(work())"
+    code += "\nfor n in range(minigrad.get_num_threads(), 0, -1):\n"
+    code += "    minigrad.set_num_threads(n); print(work())"
     lines = [output(code, NUMBA_NUM_THREADS=str(n), XDG_CACHE_HOME=str(tmp_path)).split()
              for n in (1, 2, 4)]  # fmt: skip
     assert [len(line) for line in lines] == [1, 2, 4]
     assert len(set(sum(lines, []))) == 1
 
 
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
-def test_two_python_threads_may_enter_parallel_kernels_at_once(layer):
-    """numba's workqueue layer ends the process when that happens to it."""
-    code = """
-work()
-sys.setswitchinterval(1e-5)
-results = []
-threads = [threading.Thread(target=lambda: results.extend(work() for _ in range(20)))
-           for _ in range(2)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-print(len(results), len(set(results)), numba.threading_layer())
+def test_many_more_threads_than_processors_compute_the_same():
+    many = output(WORK + "print(minigrad.get_num_threads(), work())", NUMBA_NUM_THREADS="64")
+    assert many.split() == ["64", output(WORK + "print(work())", NUMBA_NUM_THREADS="1")]
+
+
+TRAINED = """
+def trained(seed):
+    "A digest of weights after a few steps with large layers and random draws."
+    minigrad.random.seed(seed)
+    model = minigrad.nn.Sequential(minigrad.nn.Linear(300, 300), minigrad.nn.ELU(),
+                                   minigrad.nn.Linear(300, 300))
+    adam = minigrad.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(20):
+        x = minigrad.bernoulli(minigrad.Tensor(np.full((200, 300), 0.5, np.float32)))
+        loss = -minigrad.log_bernoulli(x, model(x)).mean()
+        adam.zero_grad(); loss.backward(); adam.step()
+    return hashlib.sha256(b"".join(p.data.tobytes() for p in model.parameters())).hexdigest()
 """
-    found = output(WORK + code, NUMBA_NUM_THREADS="2", NUMBA_THREADING_LAYER=layer).split()
-    assert found[:2] == ["40", "1"]
-    assert layer in ("default", found[2])
+
+
+def test_python_threads_that_train_at_once_each_get_the_bits_of_their_seed():
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+sys.setswitchinterval(1e-5)
+want = [trained(seed) for seed in range(4)]
+with ThreadPoolExecutor(3) as executor:
+    assert list(executor.map(trained, range(4))) == want
+print(len(set(want)), threading.active_count())
+"""
+    assert output(NORMAL + TRAINED + code, NUMBA_NUM_THREADS="3") == "4 3"
+
+
+# ---- other processes
+
+
+FORKED = """
+want = work()
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    os.write(writer, work().encode())
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert status == 0 and os.read(reader, 100).decode() == want == work()
+child = os.fork()
+if child == 0:
+    sys.exit(work() != want)  # this one ends as programs do
+assert os.waitpid(child, 0)[1] == 0
+print("alive")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("code", [WORK, IMAGES], ids=["rows", "images"])
+def test_a_forked_child_computes_on(code):
+    fork = "import os, warnings\nwarnings.simplefilter('ignore')\n" + code + FORKED
+    assert output(fork, NUMBA_NUM_THREADS="2") == "alive"
+
+
+@pytest.mark.parametrize("means", ["fork", "spawn", "forkserver", "loky", "multiprocessing"])
+def test_processes_of_a_pool_compute_the_same(means, tmp_path):
+    """The last two are joblib's."""
+    if means == "fork" and not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    together = "from multiprocessing import get_context\n"
+    together += f"    with get_context({means!r}).Pool(2) as pool: found = pool.map(one, range(4))"
+    if means in ("loky", "multiprocessing"):
+        together = f"import joblib\n    parallel = joblib.Parallel(2, backend={means!r})\n"
+        together += "    found = parallel(joblib.delayed(one)(i) for i in range(4))"
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"{WORK}\ndef one(i): return work()\n\nif __name__ == '__main__':\n    want = work()\n"
+        f"    {together}\n    print(found == 4 * [want])\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-W", "ignore", script], env=environment,
+                          capture_output=True, text=True, timeout=200)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+def started(code):
+    """A process that has printed "ready", on two threads."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_NUM_THREADS": "2"}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment,
+                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+INTERRUPTED = """
+want, interrupted = work(), 0
+print("ready", flush=True)
+while interrupted < 5:
+    try:
+        while True:
+            assert work() == want
+    except KeyboardInterrupt:
+        interrupted += 1
+assert work() == want
+print("usable")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_pool_stays_usable_after_interrupts_and_stops():
+    process = started(WORK + INTERRUPTED)
+    for number in (signal.SIGINT, signal.SIGSTOP, signal.SIGCONT, *4 * [signal.SIGINT]):
+        time.sleep(0.1)
+        process.send_signal(number)
+    assert process.communicate(timeout=100)[0] == "usable\n" and process.returncode == 0
+
+
+def test_threads_sleep_while_a_process_idles_and_end_with_it():
+    code = "import time\nwork()\nspent = time.process_time()\ntime.sleep(2)\n"
+    code += "print(time.process_time() - spent)"
+    assert float(output(WORK + code, NUMBA_NUM_THREADS="4")) < 0.05  # three that spin take 4 s
+
+
+# ---- the pool itself
+
+
+@shareable()
+def _count(start, stop, counts):
+    for i in range(start, stop):
+        counts[i] += 1
+        if counts[0] > 10:
+            raise ValueError("far too many")
+
+
+@pytest.fixture
+def three_threads():
+    before = minigrad.get_num_threads()
+    minigrad.set_num_threads(3)
+    yield threads._Current.get().numbers
+    minigrad.set_num_threads(before)
+
+
+@pytest.mark.parametrize("pieces, count", [(2, 1), (2, 2), (3, 1000), (64, 7), (64, 10**5)])
+def test_each_item_is_done_once(three_threads, pieces, count):
+    for _ in range(200):
+        counts = np.zeros(count, np.int64)
+        _count(pieces, count, counts)
+        assert (counts == 1).all()
+    assert three_threads[pool.BUSY] == three_threads[pool.JOB] == 0
+
+
+def test_an_error_in_a_piece_is_an_error_of_the_call(three_threads):
+    counts = np.full(100, 10)
+    for pieces in (1, 50):
+        with pytest.raises(MemoryError, match="not enough memory"):
+            _count(pieces, 100, counts)
+    counts[:] = 0
+    _count(50, 100, counts)
+    assert (counts == 1).all()
+
+
+def test_a_pool_that_rests_leaves_the_work_to_the_caller(three_threads):
+    numbers, counts = three_threads, np.zeros(100, np.int64)
+    jobs = numbers[pool.JOBS]
+    numbers[pool.RESTS_UNTIL] = time.monotonic_ns() + 10**12
+    _count(50, 100, counts)
+    assert (counts == 1).all() and numbers[pool.JOBS] == jobs
+    numbers[pool.RESTS_UNTIL] = 0
+    _count(50, 100, counts)
+    assert (counts == 2).all() and numbers[pool.JOBS] == jobs + 1
+
+
+def test_rests_grow_while_much_is_lost_and_end_when_little_is(three_threads):
+    numbers, (rest, until), ms = three_threads, (pool.REST, pool.RESTS_UNTIL), 10**6
+    now = 10**12
+    numbers[rest] = numbers[until] = 0
+    pool._lose(numbers.ctypes.data, 2 * ms, now)  # the first time, after a long while
+    assert (numbers[rest], numbers[until]) == (0, now)
+    for want in (4, 8, 16, 32, 64, 128, 256, 256):
+        now = int(numbers[until]) + 10 * ms
+        pool._lose(numbers.ctypes.data, 2 * ms, now)
+        assert (numbers[rest], numbers[until]) == (want * ms, now + want * ms)
+    pool._lose(numbers.ctypes.data, 2 * ms, int(numbers[until]) + 30 * ms)
+    assert numbers[rest] == 0
+    numbers[until] = 0

@@ -1,0 +1,191 @@
+"""How a job is shared: numbers in a pool's block, which threads write and read in compiled code.
+
+The thread that has a job makes itself the pool's owner (BUSY), writes the job down and opens it
+(JOB). All threads take pieces until there are none. Then the owner closes the job, and waits until
+no worker is active. A worker is active from before it looks for an open job until it is done with
+it: so a job stays as it is while a worker is in it, and one that comes too late finds it closed.
+"""
+
+from numba.extending import register_jitable
+
+from minigrad.kernels.atomics import (
+    add,
+    bound,
+    call_bound,
+    call_lock,
+    get,
+    nanoseconds,
+    pause,
+    put,
+    swap,
+)
+from minigrad.kernels.compile import jit
+
+SPIN = 1_000_000  # nanoseconds that a worker looks for a job before it sleeps
+PATIENCE = 100_000  # nanoseconds that a job may lose before that counts
+OFTEN = 10  # the pool rests when more than a tenth of the time is lost
+REST_FROM, REST_TO = 4_000_000, 256_000_000  # nanoseconds that it rests
+
+# Where the numbers of a pool are in its block. What one thread writes while others read lies in a
+# place of its own: a processor fetches two lines of its cache, 16 numbers, at a time.
+LINE = 16
+WORKERS, STOP, ACQUIRE, RELEASE, CLOCK, TIME, OWN_TIME = range(7)
+BUSY, JOBS, REST, RESTS_UNTIL = range(LINE, LINE + 4)  # for the thread that has a job
+JOB = 2 * LINE  # the open job's number, or 0
+FUNCTION, DATA, COUNT, PIECES, FAILED = range(JOB + 1, JOB + 6)
+ACTIVE = 3 * LINE  # how many workers are
+# Each thread has a line: its next piece and, if it is a worker, whether it sleeps, and its lock.
+# NEXT is the first thread's, the one with the job; ASLEEP and LOCK are the first worker's.
+NEXT, ASLEEP, LOCK = 4 * LINE, 5 * LINE + 1, 5 * LINE + 2
+
+
+@jit()
+def _now(pool):
+    return nanoseconds(get(pool, CLOCK), get(pool, TIME))
+
+
+@jit()
+def _own_time(pool):
+    """Return how long the calling thread has run, without the time that others took from it."""
+    return nanoseconds(get(pool, CLOCK), get(pool, OWN_TIME))
+
+
+@jit()
+def _take_pieces(pool, me):
+    """Do pieces of the job until all are taken, and return how many were done here.
+
+    Thread `me` begins with its own part of the pieces, so that it finds in its cache what it wrote
+    there in the job before, and then helps the others with theirs.
+    """
+    function, data, threads = get(pool, FUNCTION), get(pool, DATA), get(pool, WORKERS) + 1
+    count, pieces, done = get(pool, COUNT), get(pool, PIECES), 0
+    for turn in range(threads):
+        part = (me + turn) % threads
+        following, end = NEXT + part * LINE, (part + 1) * pieces // threads
+        while get(pool, following) < end:
+            piece = add(pool, following, 1)
+            if piece < end:
+                start, stop = piece * count // pieces, (piece + 1) * count // pieces
+                if call_bound(function, start, stop, data):
+                    put(pool, FAILED, 1)
+                done += 1
+    return done
+
+
+# ---- a worker
+
+
+@jit()
+def _news(pool, last):
+    """Return whether there is a job other than the last one, or the pool stops."""
+    return get(pool, JOB) not in (0, last) or get(pool, STOP) != 0
+
+
+@jit()
+def _await_news(pool, worker, last):
+    """Return when there is news: look for it for a while, then sleep."""
+    since, looks = _now(pool), 0
+    while not _news(pool, last):
+        pause()
+        looks += 1
+        if looks % 64 == 0 and _now(pool) - since > SPIN:
+            asleep = ASLEEP + worker * LINE
+            put(pool, asleep, 1)
+            # Whoever takes this 1 back wakes the worker by releasing its lock. A job that came
+            # before its owner could see the 1 is seen here.
+            if not _news(pool, last) or not swap(pool, asleep, 0):
+                call_lock(get(pool, ACQUIRE), get(pool, LOCK + worker * LINE), 1)
+            since = _now(pool)
+
+
+@jit()
+def work(pool, worker):
+    """What a worker does all its life."""
+    job = 0
+    while not get(pool, STOP):
+        _await_news(pool, worker, job)
+        add(pool, ACTIVE, 1)  # from here on, a job that is open stays as it is
+        job = get(pool, JOB)
+        if job != 0:
+            _take_pieces(pool, worker + 1)
+        add(pool, ACTIVE, -1)
+
+
+# ---- the thread that has a job
+
+
+@jit()
+def _wake(pool, most):
+    """Wake workers that sleep, `most` at most."""
+    for worker in range(min(most, get(pool, WORKERS))):
+        if get(pool, ASLEEP + worker * LINE) and swap(pool, ASLEEP + worker * LINE, 0):
+            call_lock(get(pool, RELEASE), get(pool, LOCK + worker * LINE), 0)
+
+
+@jit()
+def _may_share(pool, pieces):
+    """Return whether the pool is there for this job. If so, it is, until BUSY is 0 again."""
+    if pool == 0 or pieces < 2 or get(pool, BUSY) or _now(pool) < get(pool, RESTS_UNTIL):
+        return False
+    return swap(pool, BUSY, 1) == 0
+
+
+@jit()
+def _lose(pool, lost, now):
+    """Let the pool rest, if that much has been lost soon after the last time or the last rest.
+
+    The next rest is twice as long if that is soon the case again.
+    """
+    often = OFTEN * lost > now - get(pool, RESTS_UNTIL)
+    rest = max(REST_FROM, min(2 * get(pool, REST), REST_TO)) if often else 0
+    put(pool, REST, rest)
+    put(pool, RESTS_UNTIL, now + rest)
+
+
+@jit()
+def run(pool, function, data, count, pieces):
+    """Do a job, and return 1 if it raised an error, else 0."""
+    if not _may_share(pool, pieces):
+        return call_bound(function, 0, count, data)
+    start, own_start = _now(pool), _own_time(pool)
+    put(pool, FUNCTION, function)
+    put(pool, DATA, data)
+    put(pool, COUNT, count)
+    put(pool, PIECES, pieces)
+    put(pool, FAILED, 0)
+    threads = get(pool, WORKERS) + 1
+    for part in range(threads):
+        put(pool, NEXT + part * LINE, part * pieces // threads)
+    put(pool, JOB, add(pool, JOBS, 1) + 1)
+    _wake(pool, pieces - 1)
+    done = _take_pieces(pool, 0)
+    put(pool, JOB, 0)  # from here on no worker begins, but some may be in their last piece
+    ready, own = _now(pool), _own_time(pool) - own_start
+    while get(pool, ACTIVE):
+        pause()
+    now = _now(pool)
+    # Another process took this thread's processor, or it keeps a worker from its last piece.
+    lost = ready - start - own + max(0, now - ready - 3 * own // max(done, 1))
+    if lost > PATIENCE:
+        _lose(pool, lost, now)
+    failed = get(pool, FAILED)
+    put(pool, BUSY, 0)
+    return failed
+
+
+@register_jitable
+def together(pool, task, count, pieces, arguments):
+    """Do task(start, stop, *arguments) for ranges that make up range(count), by whoever is free.
+
+    This is for compiled code. pool: what `team` returns. pieces: as many as there are ranges, or
+    one if the calling thread is alone. Raises MemoryError if a task raises anything
+    """
+    function, data = bound(task, arguments)
+    if run(pool, function, data, count, pieces):
+        raise MemoryError("a kernel had not enough memory for its own arrays")
+
+
+@jit()
+def stop(pool):
+    put(pool, STOP, 1)
+    _wake(pool, get(pool, WORKERS))
