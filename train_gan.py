@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from minigrad import Tensor, data, optim, random, training
+from minigrad import Tensor, compile, data, optim, random, training
 from minigrad.console import say, script
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH keeps this folder out
@@ -51,6 +51,7 @@ def train(options, seed):
     g, d, adam_g, adam_d = make_networks(options.arch, options.lr)
     z_test = Tensor(random.normal((100, gan.Z_DIM)))  # for the pictures of what G has learnt
     step = make_step(options.loss, g, d, adam_g, adam_d)
+    step = step if options.eager else compile(step)
     settings = {"arch": options.arch, "loss": options.loss, "seed": seed, "lr": options.lr}
     parts = {"adam_g": adam_g, "adam_d": adam_d, "batches": batches}
     parts |= {"generator": g, "discriminator": d}

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from minigrad import data, ops, optim, random, training
+from minigrad import compile, data, ops, optim, random, training
 from minigrad.console import say, script, warn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH keeps this folder out
@@ -40,7 +40,7 @@ def train(options, number):
     vae = VAE(options.z)
     adam = optim.Adam(vae.parameters(), lr=options.lr)
     batches = training.Batches(len(images), size)
-    step = make_step(vae, adam)
+    step = make_step(vae, adam) if options.eager else compile(make_step(vae, adam))
     parts = {"model": vae, "adam": adam, "batches": batches}
     folder, last, save_every = run_folder(options, number), options.iter_max, options.iter_save
     resume = training.resumes(options, folder)

@@ -2,9 +2,10 @@
 
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 # isort: off
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 from minigrad.core.backward import backward, grad
 from minigrad.core.primitive import primitive
 from minigrad.core.interpreter import enable_grad, no_grad
@@ -15,30 +16,35 @@ from minigrad import rng as random  # a file random.py would hide Python's own m
 from minigrad.processors import get_num_threads, set_num_threads
 # isort: on
 
+if TYPE_CHECKING:
+    from minigrad.program import compile
 if find_spec("minigrad.kernels"):  # without them everything works, but slower
     import_module("minigrad.kernels")
 
 __all__ = [
-    "Tensor", "backward", "enable_grad", "get_num_threads", "grad", "graph", "no_grad", "primitive",
-    "random", "set_num_threads", "trace", *ops.__all__,
+    "Tensor", "backward", "compile", "constant", "enable_grad", "get_num_threads", "grad", "graph",
+    "no_grad", "primitive", "random", "set_num_threads", "trace", *ops.__all__,
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 _MODULES = (
     "checks", "console", "core", "data", "distributions", "gradcheck", "kernels", "nn", "ops",
-    "optim", "paths", "processors", "rng", "training",
+    "optim", "paths", "processors", "program", "rng",
+    "training",
 )  # fmt: skip
 
 
 def __getattr__(name):
-    """Import a submodule, such as `minigrad.nn`, when it is first asked for.
+    """Import a submodule, such as `minigrad.nn`, or `compile`, when it is first asked for.
 
     So `import minigrad` is fast, and loads no library for data or files.
     """
     if name in _MODULES:
         return import_module(f"minigrad.{name}")
+    if name == "compile":
+        return import_module("minigrad.program").compile
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, "compile"})

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad.checks import fitted, real
 from minigrad.core.guards import fits
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, settings_changed
 from minigrad.nn.module import Module
 from minigrad.ops.updates import adam_, sgd_
 
@@ -52,6 +52,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Tensor], lr: float):
         name = type(self).__name__
         self.params = _listed(name, params)
+        self._rate = Tensor(np.array(0, np.float64))  # lr as an operand of the updates
         self.lr = real(name, "lr", lr, positive=True)
         if any(not p.requires_grad or not p.is_leaf for p in self.params):
             raise ValueError(f"{name}: each must be a leaf with requires_grad=True")
@@ -63,6 +64,24 @@ class Optimizer:
             raise ValueError(
                 f"{name}: the list of parameters is empty; a generator that was used up is, too"
             )
+
+    @property
+    def lr(self) -> float:
+        """o.lr is the step size; a schedule may change it at any time."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float):
+        self._lr = value
+        try:
+            self._rate.copy_(np.float64(real("", "", value, 0)))
+        except (TypeError, ValueError):  # the next step refuses it, in words
+            settings_changed[0] += 1
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name not in ("lr", "_lr"):
+            settings_changed[0] += 1
 
     def _zeros(self) -> list[Tensor]:
         return [Tensor(np.zeros(p.shape, p.dtype)) for p in self.params]
@@ -98,9 +117,8 @@ class Optimizer:
         active = [(i, p) for i, p in enumerate(self.params) if p.grad is not None]
         for i, p in active:
             self._check(i, p)
-        lr = Tensor(np.array(self.lr, np.float64))
         if active:
-            self._update_all(active, lr)
+            self._update_all(active, self._rate)
 
     def _check_settings(self):
         """Check the settings before each step, because a schedule may have changed them."""
@@ -113,11 +131,6 @@ class Optimizer:
             wanted = _COUNT if slot in self.counters else p
             if not fits(tensor, wanted, written=True):
                 self._refuse(slot, i, tensor, wanted)
-            if slot in self.counters and tensors[i].item() < 0:
-                raise ValueError(
-                    f"{type(self).__name__}: {slot} of parameter {i} is {tensors[i].item()}; a "
-                    "count of steps is not negative"
-                )
         if not fits(p.grad, p, written=False):  # p's dtype may have changed since
             self._refuse("grad", i, p.grad, p)
 

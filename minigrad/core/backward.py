@@ -23,6 +23,15 @@ def ones_like(x):
 ones_like.pulls = ()
 
 
+@primitive(keeps_integers=True)
+def clone(x):
+    """y = x, in memory of its own.   VJP: x̄ = g"""
+    return np.array(x, order="K")
+
+
+clone.pulls = (lambda g, y, x: g,)
+
+
 def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
     """Add ∂L/∂leaf to `.grad` of every leaf that y depends on, where ∂L/∂y = gradient.
 
@@ -52,7 +61,7 @@ def backward(y: Tensor, gradient=None, retain_graph=None, create_graph=False, in
                 with setting(records=create_graph):
                     g = leaf._grad + g
             elif not g._requires_grad and (id(g._array) in handed_out or g._array.base is not None):
-                g = Tensor(g)  # a + b sends both one array, but each leaf must own its gradient
+                g = clone(g)  # a + b sends both one array, but each leaf must own its gradient
             handed_out.add(id(g._array))
             leaf.grad = g
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.core.tensor import Tensor, owned
+from minigrad.core.tensor import Tensor, constant, owned
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 KINDS = "biufc"  # in ascending order, but i and u rank equally
@@ -43,7 +43,7 @@ def operands_of_one_dtype(primitive, values) -> tuple[tuple[Tensor, ...], list[n
         chosen = list(operands(primitive.name, chosen, primitive.keeps_integers))
         values = tuple(
             chosen[primitive.joined.index(i)] if i in primitive.joined
-            else value if isinstance(value, Tensor) else Tensor(value)
+            else value if isinstance(value, Tensor) else _new(value)
             for i, value in enumerate(values)
         )  # fmt: skip
     return values, [value._array for value in values]
@@ -128,7 +128,7 @@ def _as_tensor(name, value, dtype):
     if isinstance(value, Tensor) and value._array.dtype is dtype:
         return value
     if (value.__class__ is float or value.__class__ is int) and dtype.kind == "f":
-        return _number(value, dtype) if value else owned(np.array(value, dtype))  # 0 may be −0
+        return _number(value, dtype) if value else constant(np.array(value, dtype))  # 0 may be −0
     if dtype.kind in "iu" and np.ndim(value) == 0:
         limits = np.iinfo(dtype)
         if not limits.min <= int(value) <= limits.max:
@@ -136,5 +136,19 @@ def _as_tensor(name, value, dtype):
                 f"{name}: {int(value)} is no {dtype}, which goes from {limits.min} to "
                 f"{limits.max}; make the tensor another: Tensor(x, dtype='int64')"
             )
-    same = isinstance(value, Tensor) and value.dtype == dtype
-    return value if same else Tensor(value, dtype=dtype)
+    if isinstance(value, Tensor):
+        return value if value.dtype == dtype else convert[0](value, dtype)
+    return _new(value, dtype)
+
+
+def _new(value, dtype=None):
+    """Return a tensor; numbers and lists, which stand in the program's text, become constants."""
+    text = value
+    while isinstance(text, (list, tuple)) and text:
+        text = text[0]
+    if isinstance(text, (bool, int, float, complex)):
+        return constant(value, dtype)
+    return Tensor(value, dtype=dtype)
+
+
+convert: list[Any] = []  # holds the operation that converts a tensor, which primitive.py defines

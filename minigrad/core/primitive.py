@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 import numpy as np
 
 from minigrad.core import contracts, guards
-from minigrad.core.dtypes import FLOAT32, operands_of_one_dtype
+from minigrad.core.dtypes import FLOAT32, convert, operands_of_one_dtype
 from minigrad.core.graph import Node
 from minigrad.core.interpreter import current
 from minigrad.core.tensor import Tensor, clock, owned
@@ -56,6 +56,8 @@ class Primitive(Generic[P, R]):
         if there is nothing to differentiate.
         If there are several results, y is a list of them. g is then a list, too, with None where no
         cotangent arrived, unless only one result is differentiable.
+    acts: whether the forward does more than compute: it writes, draws random numbers, or looks at
+        values that it may refuse; so a program runs it even where nobody uses its results.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Primitive(Generic[P, R]):
         self._pulls: Any = None
         self.keeps_integers, self.as_given = keeps_integers, as_given
         self.differentiable, self.writes, self.check = differentiable, writes, check
-        self.guarded = check is not None or bool(writes)
+        self.guarded, self.acts = check is not None or bool(writes), bool(writes)
         self.count, self.static = _parameters(forward)
         self.joined = None  # numbers of the operands that get a common dtype; None: all
         if as_given:
@@ -263,3 +265,13 @@ def _result(y, primitive, operands, arrays):
         if np.may_share_memory(y, operand._array):
             return owned(y, operand._written)
     return owned(y)
+
+
+@primitive(keeps_integers=True)
+def _converted(x, /, dtype):
+    """y = x in the dtype of what it meets: see dtypes.py.   VJP: none"""
+    return x.astype(dtype)
+
+
+_converted.pulls = ()
+convert.append(_converted)

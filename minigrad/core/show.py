@@ -40,7 +40,7 @@ class Graph:
         operands = [self._operand(operand) for operand in node.operands]
         defaults = node.primitive.defaults
         static = [
-            f"{name}={_short(value)}"
+            f"{name}={short(value)}"
             for name, value in node.static.items()
             if name not in defaults or value is not defaults[name]
         ]
@@ -114,12 +114,18 @@ class trace(setting):
 def _note_line(primitive, operands, static, results):
     node = getattr(results[0], "_node", None)
     if node is not None and node.line is None:
-        frame = sys._getframe()
-        while frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
-            frame = frame.f_back
-        file, number = frame.f_code.co_filename, frame.f_lineno
-        line = linecache.getline(file, number, frame.f_globals).strip()
-        node.line = f"{os.path.basename(file)}:{number}  {line}"
+        node.line = line_of_user()[0]
+
+
+def line_of_user():
+    """Return the line of the user's code that is being run, and the library's code inside it."""
+    frame, inside = sys._getframe(1), set()
+    while frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
+        inside.add(frame.f_code)
+        frame = frame.f_back
+    file, number = frame.f_code.co_filename, frame.f_lineno
+    line = linecache.getline(file, number, frame.f_globals).strip()
+    return f"{os.path.basename(file)}:{number}  {line}", inside
 
 
 def kind(array) -> str:
@@ -129,7 +135,7 @@ def kind(array) -> str:
     return f"{dtype}{bits}[{','.join(map(str, array.shape))}]"
 
 
-def _short(value):
+def short(value):
     """Return a static argument as a short text."""
     if isinstance(value, np.ndarray):
         return kind(value)

@@ -19,6 +19,7 @@ else:
     Methods = object
 
 clock = itertools.count(1)  # numbers recorded operations and writes in the order they happen
+settings_changed = [0]  # counts changes of modules, optimisers and requires_grad: see program/
 
 
 class SetGrad:
@@ -29,10 +30,18 @@ class SetGrad:
 
     name = "set_grad"
 
+    writes = ()
+
     @staticmethod
     def written(operands):
         """Return the operands whose arrays are written into: none."""
         return []
+
+
+class ReadValues(SetGrad):
+    """ReadValues replaces the primitive when an observer is told that Python reads values."""
+
+    name = "read_values"
 
 
 class Tensor(Methods):
@@ -58,7 +67,8 @@ class Tensor(Methods):
     _grad: Tensor | None
     _node: Any  # the Node of the operation that computed this tensor; None for a leaf
     _index: int  # this tensor's number among the operation's results; unset for a leaf
-    _written: list[int]  # the time of the last write, in a list that all views of one array share
+    _written: list[int]  # the times of the last write and, by Tensor(data), of the making; both
+    # are 0 for an operation's result. All views of one array share this list.
 
     def __init__(self, data, requires_grad=False, dtype=None):
         try:
@@ -74,14 +84,18 @@ class Tensor(Methods):
         if not array.dtype.isnative:
             array = array.astype(array.dtype.newbyteorder("="))
         guards.has_numeric_dtype(array)
-        self._array, self._grad, self._node, self._written = array, None, None, [0]
-        self.requires_grad = requires_grad
+        self._array, self._grad, self._node, self._written = array, None, None, [0, next(clock)]
+        self._requires_grad = False
+        if requires_grad is not False:
+            self._require_grad(requires_grad)
 
     # ---- what it is
 
     @property
     def data(self) -> np.ndarray:
         """x.data is a read-only view of the values; `copy_` writes them."""
+        if current.interpreter.observer is not None:
+            current.interpreter.observer(ReadValues, (self,), {}, (self,))
         view = self._array.view()
         view.flags.writeable = False
         return view
@@ -121,13 +135,17 @@ class Tensor(Methods):
 
     @requires_grad.setter
     def requires_grad(self, value: bool):
+        self._require_grad(value)
+        settings_changed[0] += 1
+
+    def _require_grad(self, value):
         guards.is_true_or_false("requires_grad", value, "; a dtype goes by name, dtype=…")
         guards.is_leaf_for_requires_grad(self)
         if value:
             guards.can_require_grad(self)
             if not self._array.flags.carray:  # a view; kernels write only contiguous memory
                 # The copy is no longer a view, so graphs that recorded it as one are out of date.
-                self._array, self._written = np.array(self._array, order="C"), [next(clock)]
+                self._array, self._written = np.array(self._array, order="C"), 2 * [next(clock)]
         self._requires_grad = bool(value)
 
     @property
@@ -168,6 +186,8 @@ class Tensor(Methods):
     def item(self) -> float:
         """Return the value of a tensor that holds a single number."""
         guards.holds_one_number(self, "item")
+        if current.interpreter.observer is not None:
+            current.interpreter.observer(ReadValues, (self,), {}, (self,))
         return self._array.item()
 
     def __len__(self):
@@ -227,15 +247,26 @@ def owned(array, written=None) -> Tensor:
     tensor._array = array
     tensor._requires_grad = False
     tensor._grad = tensor._node = None
-    tensor._written = written or [0]
+    tensor._written = written or [0, 0]
     return tensor
 
 
 _new = Tensor.__new__
 
 
+def constant(data, dtype=None) -> Tensor:
+    """Return Tensor(data) for values that never change: read-only, so a recorded step may keep it.
+
+    Raises TypeError for data that are not numeric
+    """
+    tensor = Tensor(data, dtype=dtype)
+    tensor._array.flags.writeable = False
+    return tensor
+
+
 def replace(tensor, array) -> None:
     """Give a leaf an array of another dtype, and count that as a write."""
     guards.is_writable("replace", tensor)
     tensor._array, tensor._grad = array, None
+    settings_changed[0] += 1
     tensor._written[0] = next(clock)

@@ -4,7 +4,7 @@ import math
 
 from minigrad.kernels.compile import COMPILED, accelerates, flat
 from minigrad.kernels.threads import shareable
-from minigrad.ops.updates import adam_, each_state
+from minigrad.ops.updates import adam_, counts_are_sound, each_state
 
 PIECE = 2**13  # elements that a thread takes at a time
 
@@ -32,6 +32,7 @@ def _in_place(lr, *states, **static):
 @accelerates(adam_, _in_place)
 def adam_kernel(lr, *states, betas, eps):
     (beta1, beta2), constants = betas, {}
+    counts_are_sound(states)
     for p, m, v, step, g in each_state(states):
         step += 1
         t, dtype = int(step), p.dtype

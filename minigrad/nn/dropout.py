@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.checks import real
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 from minigrad.nn.linear import as_tensor
 from minigrad.nn.module import Module
 
@@ -26,5 +26,5 @@ class Dropout(Module):
         if not self.training:
             return x
         dtype = x.dtype if x.dtype.kind == "f" else np.float32
-        kept = ops.bernoulli(np.full(x.shape, 1 - self.p, dtype))
+        kept = ops.bernoulli(constant(np.full(x.shape, 1 - self.p, dtype)))
         return x * (kept / (1 - self.p) if self.p < 1 else kept)

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad.checks import fitted
 from minigrad.core.guards import is_writable
-from minigrad.core.tensor import Tensor, replace
+from minigrad.core.tensor import Tensor, replace, settings_changed
 
 
 class Parameter(Tensor):
@@ -39,6 +39,11 @@ class Module:
                 f"{name}.copy_(values)"
             )
         super().__setattr__(name, value)
+        settings_changed[0] += 1
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+        settings_changed[0] += 1
 
     def __call__(self, *inputs, **settings):
         return self.forward(*inputs, **settings)

@@ -14,6 +14,7 @@ from minigrad.ops.arithmetic import (
 from minigrad.ops.activations import (
     elu, elu_pull, leaky_relu, leaky_relu_pull, logsigmoid, relu, sigmoid, softplus, tanh,
 )  # fmt: skip
+from minigrad.core.backward import clone
 from minigrad.ops.shapes import (
     broadcast_to, concatenate, getitem, permute, reshape, scatter_add, split, stack, transpose,
     zeros_like,
@@ -34,8 +35,8 @@ import minigrad.ops.methods  # noqa: F401  it attaches the operators to Tensor
 
 __all__ = [
     "abs", "add", "amax", "argmax", "argmax_windows", "avg_pool2d", "batch_norm",
-    "batch_norm_pull", "bernoulli", "bmm", "broadcast_to", "clip", "concatenate", "conv2d",
-    "conv_transpose2d", "convolution", "convolution_transpose", "convolution_weight",
+    "batch_norm_pull", "bernoulli", "bmm", "broadcast_to", "clip", "clone", "concatenate",
+    "conv2d", "conv_transpose2d", "convolution", "convolution_transpose", "convolution_weight",
     "cross_entropy", "divide", "elu", "elu_pull", "eq", "exp", "expm1", "ge", "getitem", "gt",
     "itakura_saito", "le", "leaky_relu", "leaky_relu_pull", "linear", "linear_weight", "log",
     "log1p", "log_bernoulli", "log_softmax", "logsigmoid", "logsumexp", "lt", "matmul", "max",

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.core.contracts import has_no_gradient
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 
 
 def _comparison(name, symbol, relation):
@@ -39,7 +39,8 @@ def _comparable(a, b):
     if isinstance(a, Tensor) or not isinstance(b, Tensor):
         return a
     number = np.ndim(a) == 0 and np.asarray(a).dtype.kind in "biuf"
-    return Tensor(a, dtype=b.dtype if number and b.dtype.kind in "fc" else None)
+    dtype = b.dtype if number and b.dtype.kind in "fc" else None
+    return constant(a, dtype) if isinstance(a, (int, float)) else Tensor(a, dtype=dtype)
 
 
 eq = _comparison("eq", "==", np.equal)

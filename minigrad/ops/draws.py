@@ -27,4 +27,5 @@ def bernoulli(p, /):
     return rng.bernoulli(p)
 
 
-randn.pulls = rand.pulls = bernoulli.pulls = ()
+for _draw in (randn, rand, bernoulli):
+    _draw.pulls, _draw.acts = (), True

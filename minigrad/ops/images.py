@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 from minigrad.ops.shapes import reshape
 
 
@@ -101,7 +101,7 @@ convolution.pulls = (
 
 
 def _no_bias(w):
-    return Tensor(np.zeros(len(w), w.dtype))
+    return constant(np.zeros(len(w), w.dtype))
 
 
 def _transpose_shapes(x, w, stride, padding, size):

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 from minigrad.ops.activations import sigmoid
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.reductions import log_softmax, mean
@@ -86,7 +86,7 @@ def cross_entropy(logits, labels) -> Tensor:
         )
     if labels.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: the labels are {labels.dtype}; they must be whole numbers")
-    rows = Tensor(np.arange(len(labels)))
+    rows = constant(np.arange(len(labels)))
     return -mean(_at_labels(log_softmax(logits, 1), rows, labels))
 
 
@@ -105,4 +105,4 @@ def _labels(labels, /, classes):
     return labels
 
 
-_labels.pulls = ()
+_labels.pulls, _labels.acts = (), True

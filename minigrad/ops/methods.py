@@ -107,6 +107,7 @@ class Methods:
         tensor: Any = self
         backward.backward(tensor, gradient, retain_graph, create_graph, inputs)
 
+    def clone(self) -> Tensor: return backward.clone(self)
     def exp(self) -> Tensor: return arithmetic.exp(self)
     def log(self) -> Tensor: return arithmetic.log(self)
     def sqrt(self) -> Tensor: return arithmetic.sqrt(self)

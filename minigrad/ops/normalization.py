@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 from minigrad.ops.arithmetic import sqrt
 from minigrad.ops.reductions import mean
 from minigrad.ops.updates import average_
@@ -77,7 +77,7 @@ _batch_norm.pulls = (
 
 def _normalized(x, eps):
     one = np.ones(x.shape[1], x.dtype)
-    return _batch_norm(x, Tensor(one), Tensor(0 * one), eps)[0]
+    return _batch_norm(x, constant(one), constant(0 * one), eps)[0]
 
 
 def _pull_shapes(g, x, average, variance, eps):
@@ -155,8 +155,8 @@ def batch_norm(
             raise ValueError(
                 f"batch_norm: {name} has shape {np.shape(running)} for x {x.shape}; it must be (C,)"
             )
-    weight = Tensor(np.ones(x.shape[1:2], dtype)) if weight is None else weight
-    bias = Tensor(np.zeros(x.shape[1:2], dtype)) if bias is None else bias
+    weight = constant(np.ones(x.shape[1:2], dtype)) if weight is None else weight
+    bias = constant(np.zeros(x.shape[1:2], dtype)) if bias is None else bias
     if training:
         y, average, variance = _batch_norm(x, weight, bias, eps)
         count = x.size // x.shape[1]

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 from minigrad.ops.images import _fits, _no_bias, _pair, _patches, convolution
 from minigrad.ops.shapes import getitem, reshape
 
@@ -27,7 +27,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
     kernel, stride, padding = _window("avg_pool2d", kernel_size, stride, padding)
     (x,) = operands("avg_pool2d", (x,))
     places = _fits("avg_pool2d", x, kernel, stride, padding)
-    mean = Tensor(np.full((1, 1, *kernel), 1 / np.prod(kernel)), dtype=x.dtype)
+    mean = constant(np.full((1, 1, *kernel), 1 / np.prod(kernel)), dtype=x.dtype)
     single = reshape(x, (x.shape[0] * x.shape[1], 1, *x.shape[2:]))
     y = convolution(single, mean, _no_bias(mean), stride, padding)
     return reshape(y, (*x.shape[:2], *places))
@@ -73,8 +73,9 @@ def max_pool2d(x, kernel_size, stride=None, padding=0) -> Tensor:
     kernel, stride, padding = _window("max_pool2d", kernel_size, stride, padding)
     (x,) = operands("max_pool2d", (x,), keeps_integers=True)
     _fits("max_pool2d", x, kernel, stride, padding)
-    image = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], 1, 1)
-    where = argmax_windows(x, kernel, stride, padding) + image * (x.shape[2] * x.shape[3])
+    N, C, H, W = x.shape
+    starts = constant((H * W * np.arange(N * C)).reshape(N, C, 1, 1))  # of the images in x
+    where = argmax_windows(x, kernel, stride, padding) + starts
     return getitem(reshape(x, (-1,)), where)
 
 

@@ -13,7 +13,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from minigrad.core.dtypes import operands
 from minigrad.core.guards import is_true_or_false
 from minigrad.core.primitive import composite, primitive
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 from minigrad.ops.arithmetic import exp, to
 from minigrad.ops.choices import maximum
 from minigrad.ops.shapes import broadcast_to, getitem, reshape
@@ -131,7 +131,7 @@ def max(x, axis=None, keepdims=False) -> Any:
     (axis,) = axes_of(x, axis)
     kept = reduced_shape(x, axis, True)
     first = reshape(argmax(x, axis), kept)
-    index = list(np.indices(kept, sparse=True))
+    index = [constant(places) for places in np.indices(kept, sparse=True)]
     index[axis] = first
     shape = reduced_shape(x, axis, keepdims)
     return Max(reshape(getitem(x, tuple(index)), shape), reshape(first, shape))

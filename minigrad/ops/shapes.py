@@ -7,7 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from minigrad.core.dtypes import operands
 from minigrad.core.primitive import composite, primitive
-from minigrad.core.tensor import Tensor
+from minigrad.core.tensor import Tensor, constant
 
 
 @primitive(keeps_integers=True)
@@ -159,8 +159,9 @@ def as_index(values) -> Tensor:
     """
     if isinstance(values, Tensor):
         return values
-    empty = not hasattr(values, "dtype") and np.size(values) == 0
-    return Tensor(values, dtype=np.intp if empty else None)
+    if isinstance(values, (list, tuple)):
+        return constant(values, np.intp if np.size(values) == 0 else None)
+    return Tensor(values)
 
 
 def _filled(index, arrays):

@@ -78,6 +78,15 @@ def each_state(states):
     return zip(*[iter(states)] * 5, strict=True)
 
 
+def counts_are_sound(states):
+    """Raise ValueError if a parameter has a negative count of steps: a check of values."""
+    for i, (*_, step, _) in enumerate(each_state(states)):
+        if step < 0:
+            raise ValueError(
+                f"Adam: steps of parameter {i} is {step}; a count of steps is not negative"
+            )
+
+
 def _adam_shapes(lr, *states, **static):
     if not states or len(states) % 5:
         raise TypeError(
@@ -101,6 +110,7 @@ def adam_(lr, /, *states, betas, eps):
     in PyTorch.
     """
     rate, (beta1, beta2) = lr.item(), betas
+    counts_are_sound(states)
     for p, m, v, step, g in each_state(states):
         step += 1
         t = int(step)

@@ -33,6 +33,7 @@ class Parser(console.Parser):
         add("lr", type=positive, default=1e-3, help="Adam's step size (%(default)s)")
         where = "where the data lie (default: found or fetched)"
         add("data_dir", type=folder_path, help=where)
+        add("eager", action="store_true", help="run every step as it is written, not its program")
         add("resume", action="store_true", help="go on from the run's last checkpoint")
 
 

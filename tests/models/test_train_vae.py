@@ -199,7 +199,7 @@ def assert_binarised(x, grey):
 def test_a_training_image_is_binarised_afresh_every_time_it_is_used(mnist, seen, tmp_path):
     """Binarised once and for all, the 60,000 images are learnt by heart."""
     one = mnist._replace(train_images=mnist.train_images[:1])
-    settings = ["--iter_max=3", "--batch_size=1", f"--out={tmp_path}"]
+    settings = ["--iter_max=3", "--batch_size=1", f"--out={tmp_path}", "--eager"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", lambda *_: one)
         train_vae.main(settings)
@@ -209,7 +209,7 @@ def test_a_training_image_is_binarised_afresh_every_time_it_is_used(mnist, seen,
 
 
 def test_the_results_are_over_100_draws_of_the_subset_and_all_test_images(mnist, seen, tmp_path):
-    train_vae.main(["--iter_max=1", f"--out={tmp_path}"])
+    train_vae.main(["--iter_max=1", f"--out={tmp_path}", "--eager"])
     subset = static_subset(mnist)
     assert len(seen) == 1 + 10 + 100 + 10
     assert all((x == subset).all() for x in seen[1:111])

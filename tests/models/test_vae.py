@@ -277,7 +277,7 @@ def test_training_sees_each_image_once_an_epoch_binarised_afresh(mnist, tmp_path
             return super().negative_elbo_bound(x)
 
     few = mnist._replace(train_images=images)
-    train(few, tmp_path, 0, "--iter_max=4", "--batch_size=3", model=Watched)
+    train(few, tmp_path, 0, "--iter_max=4", "--batch_size=3", "--eager", model=Watched)
     x = np.concatenate(seen[:4])
     assert x.shape == (12, 784) and set(np.unique(x)) == {0, 1}
     marks, grey = x[:, :28], x[:, 28:]

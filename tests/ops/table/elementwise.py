@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.core.backward import ones_like
+from minigrad.core.primitive import _converted
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.choices import _clip
 from tests.ops.pytorch import F, torch
@@ -20,6 +21,7 @@ def unary(name, theirs, low=-2.0, high=2.0, **static):
 
 
 unary("negative", torch.neg)
+unary("clone", torch.clone)
 unary("exp", torch.exp)
 unary("expm1", torch.expm1)
 unary("log", torch.log, 0.2, 4)
@@ -141,6 +143,12 @@ def _(draw):
 @case("zeros_like", VALUES)
 def _(draw):
     return [draw(values(draw(shapes()), -2, 2))], mg.zeros_like, torch.zeros_like
+
+
+@case("_converted", VALUES)
+def _(draw):
+    x = draw(hnp.arrays(np.float64, draw(shapes()), elements=st.integers(-2, 2)))
+    return [x], lambda x: _converted(x, np.dtype("int64")), lambda x: x.long()
 
 
 @case("ones_like", VALUES)

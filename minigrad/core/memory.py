@@ -1,0 +1,21 @@
+"""What lies behind a tensor, for whoever runs operations in the door's place: see program/."""
+
+import numpy as np
+
+from minigrad.core.tensor import Tensor, clock
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """Return the array itself; a write into it must be counted."""
+    return tensor._array
+
+
+def memory_of(tensor: Tensor) -> list[int]:
+    """Return the list that all views of one memory share, with the times of its last write and of
+    its making by Tensor(data), or 0 if an operation made it."""
+    return tensor._written
+
+
+def count_write(tensor: Tensor) -> None:
+    """Note that the array is written, for guards that compare it with a recorded operation."""
+    tensor._written[0] = next(clock)

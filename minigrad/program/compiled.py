@@ -1,0 +1,198 @@
+"""`compile` makes a function that runs once, and is replayed from then on."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import types
+import warnings
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from minigrad.checks import whole
+from minigrad.core.interpreter import current
+from minigrad.core.memory import array_of, memory_of
+from minigrad.core.tensor import Tensor, owned, settings_changed
+from minigrad.program.instructions import Program, rebuilt
+from minigrad.program.names import names_of_state
+from minigrad.program.passes import difference, simplified
+from minigrad.program.recorder import Recorder, RecordingError
+from minigrad.program.replay import Replay
+
+MOST = 8  # programs that a function keeps, the latest ones
+
+
+def compile(function=None, *, check_every=0) -> Any:
+    """Return a function that runs `function` once, as it is, and then replays what it did.
+
+    function: takes arrays or tensors, and may do whatever a training step does: call modules,
+        backward, grad, an optimiser's step, random draws. It returns tensors, singly or in tuples,
+        lists and dictionaries. Arrays come to it as tensors. Other arguments, such as numbers, are
+        part of the program: another value is another program.
+    check_every: at every so many calls run `function` again, and raise RecordingError if what it
+        does has changed
+
+    **What Python computes is frozen.** A number that the function takes from elsewhere, such as a
+    weight that grows with the iteration, keeps the value that it had when the program was
+    recorded: make it an argument, as an array or a tensor. What the library knows of is honoured:
+    other shapes or dtypes, train() and eval(), a learning rate, a parameter that was replaced or
+    loaded, requires_grad, and the generator's seed and state.
+
+    Results have no graph behind them, and share no memory with those of another call. Raises
+    RecordingError for what can't be recorded: values that Python reads, and arrays that it makes.
+    """
+    if function is None:
+        return lambda function: compile(function, check_every=check_every)
+    if not callable(function):
+        raise TypeError(f"compile: {function!r:.60} is no function")
+    return Compiled(function, check_every)
+
+
+class _Recording:
+    """A _Recording is a program that was recorded, and its Replay once it is called again."""
+
+    def __init__(self, key, program):
+        self.key, self.program = key, program
+        self.replay: Replay | None = None
+        self.settings = settings_changed[0]  # when it was last known to be what the function does
+
+
+class Compiled:
+    """A Compiled is a function with the programs of its calls so far."""
+
+    def __init__(self, function, check_every=0):
+        update_wrapper(self, function)
+        self.function, self.name = function, getattr(function, "__name__", "the function")
+        self.check_every = whole("compile", "check_every", check_every, 0)
+        self._signature, self._lock = inspect.signature(function), threading.RLock()
+        self._recordings: list[_Recording] = []  # the latest used first
+        self._calls = self._new = 0
+
+    @property
+    def program(self) -> Program:
+        """f.program is the Program of the latest call, to be printed."""
+        if not self._recordings:
+            raise RuntimeError("compile: there is no program yet; call the function first")
+        return simplified(self._recordings[0].program)
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        if current.interpreter.observer is not None:  # it is traced, or a part of a recording
+            return self.function(*args, **kwargs)
+        with self._lock:
+            bound = self._signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments: dict[str, Any] = {}
+            kinds = [_kind(name, value, arguments) for name, value in bound.arguments.items()]
+            key = tuple(kinds), current.interpreter.records, current.interpreter.accelerates
+            self._calls += 1
+            due = self.check_every and self._calls % self.check_every == 0
+            if not due:
+                for recording in self._recordings:
+                    if (
+                        recording.settings == settings_changed[0]
+                        and recording.key == key
+                        and recording.program.fits(list(arguments.values()))
+                    ):
+                        return self._replay(recording, list(arguments.values()))
+            return self._record(bound, arguments, key, due)
+
+    def _replay(self, recording, arguments):
+        if recording is not self._recordings[0]:
+            self._recordings.remove(recording)
+            self._recordings.insert(0, recording)
+        if recording.replay is None:
+            recording.replay = Replay(simplified(recording.program))
+        return recording.replay.run(arguments)
+
+    def _record(self, bound, arguments, key, due):
+        """Run the function, and write down what it does."""
+        for name, value in arguments.items():
+            arguments[name] = value if isinstance(value, Tensor) else Tensor(value)
+        recorder = Recorder(arguments, names_of_state(self.function))
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = _as_tensors(name, value, arguments)
+        with recorder.recording:
+            returned = self.function(*bound.args, **bound.kwargs)
+        program = recorder.program(returned)
+        before = [r for r in self._recordings if r.key == key]
+        for recording in before:
+            if difference(recording.program, program) is None:
+                recording.settings = settings_changed[0]
+                self._recordings.remove(recording)
+                self._recordings.insert(0, recording)
+                break
+        else:
+            if due and before:
+                raise RecordingError(
+                    f"compile: {self.name} no longer does what was recorded, and what a replay "
+                    f"would do:\n{difference(before[0].program, program)}"
+                )
+            self._count(key, program, before)
+            self._recordings.insert(0, _Recording(key, program))
+            del self._recordings[MOST:]
+        return _detached(returned)
+
+    def _count(self, key, program, before):
+        """Warn if the function is recorded again and again, and say why."""
+        self._new += 1
+        if self._new == MOST + 1:
+            latest = self._recordings[0]
+            why = f"its arguments are now {key[0]}, and were {latest.key[0]}"
+            if before:
+                why = f"it does something else:\n{difference(before[0].program, program)}"
+            warnings.warn(
+                f"compile: {self.name} is recorded for the {self._new}th time: {why}\nEach "
+                f"recording runs as slowly as without compile, and {MOST} are kept.",
+                stacklevel=4,
+            )
+
+
+def _kind(name, value, arguments):
+    """Return what a program depends on of an argument, besides values, and collect its arrays."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        arguments[name] = value
+        if isinstance(value, np.ndarray):
+            return name, value.shape, value.dtype
+        if not value.is_leaf:
+            raise RecordingError(
+                f"compile: {name} is a result of recorded operations, and no gradient goes through "
+                "a replay; give its detach()"
+            )
+        array = array_of(value)
+        return name, array.shape, array.dtype, array.strides, value.requires_grad
+    if isinstance(value, (tuple, list, dict)):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return name, type(value), *[_kind(f"{name}[{k!r}]", v, arguments) for k, v in parts]
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"compile: {name} is a {type(value).__name__}; give arrays and tensors, also in "
+            "tuples, lists and dictionaries, and what can be hashed, such as numbers and texts"
+        ) from None
+    return name, type(value), value
+
+
+def _as_tensors(name, value, tensors):
+    """Return the argument with tensors in place of its arrays."""
+    if name in tensors:
+        return tensors[name]
+    if isinstance(value, dict):
+        return {k: _as_tensors(f"{name}[{k!r}]", v, tensors) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        parts = [_as_tensors(f"{name}[{i}]", v, tensors) for i, v in enumerate(value)]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+def _detached(returned):
+    """Return results as a replay does: without a graph, and in memory of their own."""
+    if isinstance(returned, Tensor):
+        was_there = memory_of(returned)[1]  # a parameter, say
+        return returned if was_there else owned(np.array(array_of(returned)))
+    return rebuilt(returned, _detached)

@@ -1,0 +1,188 @@
+"""A Program is a straight line of instructions: it can be printed, changed and run again.
+
+An instruction applies an operation to Values and makes new ones. A Value is made once; a write in
+place makes a new one, the next version of the same array.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.core.show import kind, short
+from minigrad.core.tensor import Tensor
+
+
+class Value:
+    """A Value stands for an array that an instruction reads or makes.
+
+    origin: "argument" of the function, "gradient" of a leaf before the call, "state", a tensor of
+        the user's, "constant", or "result"
+    source: the argument's number, the leaf's Value, or the state's or the constant's Tensor
+    memory: a number that all views of one memory share, whatever its version
+    before: the same array's version before a write, or None
+    """
+
+    __slots__ = ("origin", "source", "shape", "dtype", "strides", "memory", "before", "name")
+
+    def __init__(self, array, origin, memory, source=None, before=None, name=None):
+        self.shape, self.dtype, self.strides = array.shape, array.dtype, array.strides
+        self.origin, self.source, self.memory = origin, source, memory
+        self.before, self.name = before, name
+
+    @property
+    def size(self) -> int:
+        """value.size is the number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """value.bytes is how much memory the elements take."""
+        return self.size * self.dtype.itemsize
+
+    def tensor(self, arguments):
+        """Return the tensor that it stands for, of a state or of one of a call's arguments."""
+        return arguments[self.source] if self.origin == "argument" else self.source
+
+    def root(self) -> Value:
+        """Return the first version of the array."""
+        while self.before is not None:
+            self = self.before
+        return self
+
+    def empty(self, buffer=None) -> np.ndarray:
+        """Return an array for it, with its axes in the same order in memory. buffer: where"""
+        axes = sorted(range(len(self.shape)), key=lambda i: -self.strides[i])
+        dense = np.ndarray([self.shape[i] for i in axes], self.dtype, buffer)
+        array = dense.transpose(np.argsort(axes)) if axes else dense
+        return array if buffer is not None else np.empty_like(array)  # one that owns its memory
+
+    def __repr__(self):
+        return f"<{self.name or self.origin} : {kind(self)}>"
+
+
+class Instruction(NamedTuple):
+    """An Instruction says which operation is applied to what, and where that was written."""
+
+    primitive: Any
+    operands: tuple[Value, ...]
+    static: dict
+    results: tuple[Value, ...]  # of one that writes, the next versions of what it writes
+    part: str = "forward"  # or "backward", or "update"
+    line: str = ""  # of the user's code
+
+    @property
+    def views(self) -> bool:
+        """Return whether all results are views of operands, so that there is nothing to compute."""
+        memories = {x.memory for x in self.operands}
+        return not self.acts and all([y.memory in memories for y in self.results])
+
+    def __str__(self):
+        return f"{_text(self, _Names())}  # {self.line}"
+
+    @property
+    def acts(self) -> bool:
+        """Return whether it must run even if nobody uses its results: see `primitive`."""
+        return self.primitive.acts
+
+
+class Program(NamedTuple):
+    """A Program is what a function did to arrays, and what it left behind.
+
+    returned: what the function returned, with Values in place of tensors
+    gradients: (leaf, Value or None), for each leaf whose `.grad` was set: what it was in the end
+    gradients_before: (leaf, whether it had one), where the instructions depend on that
+    """
+
+    instructions: tuple[Instruction, ...]
+    returned: Any
+    gradients: tuple[tuple[Value, Value | None], ...]
+    gradients_before: tuple[tuple[Value, bool], ...] = ()
+
+    def fits(self, arguments) -> bool:
+        """Return whether leaves have a `.grad`, or none, where that matters, as they had then."""
+        return all(
+            [(x.tensor(arguments).grad is not None) is had for x, had in self.gradients_before]
+        )
+
+    def kept(self) -> list[Value]:
+        """Return the Values that are still wanted when the program has run."""
+        return [*values_in(self.returned), *(g for _, g in self.gradients if g is not None)]
+
+    def __str__(self):
+        names, lines, part = _Names(), [], None
+        for instruction in self.instructions:
+            if instruction.part != part:
+                part = instruction.part
+                lines.append((f"{part}:", ""))
+            lines.append((f"  {_text(instruction, names)}", instruction.line))
+        lines.append(("in the end:", ""))
+        lines += [(f"  {names[x]}.grad = {'None' if g is None else names[g]}", "")
+                  for x, g in self.gradients]  # fmt: skip
+        lines.append((f"  return {_named(self.returned, names)}", ""))
+        width = min(90, max(len(text) for text, note in lines))
+        return "\n".join(f"{text:{width}}  # {note}" if note else text for text, note in lines)
+
+
+class _Names(dict):
+    """Results are called v1, v2, …, as they come; other Values by what they are."""
+
+    count = 0
+
+    def __missing__(self, value):
+        if value.origin == "constant" and value.size == 1:
+            name = f"{value.source.item():.6g}"
+        elif value.origin == "result" and value.before is None:
+            self.count += 1
+            name = f"v{self.count}"
+        else:
+            name = value.name or (self[value.before] if value.before else value.origin)
+        self[value] = name
+        return name
+
+
+def _text(instruction, names):
+    primitive, operands, static, results, *_ = instruction
+    defaults = primitive.defaults
+    words = [names[value] for value in operands] + [
+        f"{name}={short(value)}"
+        for name, value in static.items()
+        if name not in defaults or value is not defaults[name]
+    ]
+    call = f"{primitive.name}({', '.join(words)})"
+    if primitive.writes:
+        return call
+    return f"{', '.join(names[y] for y in results)} : {', '.join(map(kind, results))} = {call}"
+
+
+def _named(structure, names):
+    if isinstance(structure, Value):
+        return names[structure]
+    if isinstance(structure, dict):
+        return "{" + ", ".join(f"{k!r}: {_named(v, names)}" for k, v in structure.items()) + "}"
+    if isinstance(structure, (tuple, list)):
+        return f"({', '.join(_named(part, names) for part in structure)})"
+    return repr(structure)
+
+
+def values_in(structure):
+    """Yield the Values in a structure of tuples, lists and dictionaries."""
+    if isinstance(structure, Value):
+        yield structure
+    elif isinstance(structure, (tuple, list, dict)):
+        for part in structure.values() if isinstance(structure, dict) else structure:
+            yield from values_in(part)
+
+
+def rebuilt(structure, put):
+    """Return the structure with put(Value) in place of each Value, or put(tensor)."""
+    if isinstance(structure, (Value, Tensor)):
+        return put(structure)
+    if isinstance(structure, dict):
+        return {key: rebuilt(part, put) for key, part in structure.items()}
+    if isinstance(structure, (tuple, list)):
+        parts = [rebuilt(part, put) for part in structure]
+        return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
+    return structure

@@ -1,0 +1,49 @@
+"""Where a function's state comes from, so that a program can call it by its name."""
+
+from __future__ import annotations
+
+import inspect
+
+from minigrad.core.tensor import Tensor
+from minigrad.nn.module import Module
+from minigrad.optim import Optimizer
+
+
+def names_of_state(function) -> dict[int, str]:
+    """Return {id(tensor): name} of the tensors that a function can reach by its variables.
+
+    If it reaches one module alone, parameters are called as the module calls them.
+    """
+    found: dict[str, object] = {}
+    _reach(function, found, set())
+    modules = {id(thing): name for name, thing in found.items() if isinstance(thing, Module)}
+    names: dict[int, str] = {}
+    for name, thing in found.items():
+        if isinstance(thing, Module):
+            prefix = "" if len(modules) == 1 else f"{name}."
+            for own, tensor in thing.named_tensors():
+                names.setdefault(id(tensor), f"{prefix}{own}")
+        elif isinstance(thing, Tensor):
+            names.setdefault(id(thing), name)
+    for name, thing in found.items():
+        if isinstance(thing, Optimizer):
+            names[id(thing._rate)] = f"{name}.lr"
+            for slot in thing.slots:
+                for p, tensor in zip(thing.params, getattr(thing, slot), strict=False):
+                    names.setdefault(id(tensor), f"{slot}({names.get(id(p), 'p')})")
+    return names
+
+
+def _reach(function, found, seen):
+    """Find modules, optimisers and tensors in a function's variables, and in those of functions
+    that it calls."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    if not inspect.isfunction(function) or function.__code__ in seen:
+        return
+    seen.add(function.__code__)
+    variables = inspect.getclosurevars(function)
+    for name, thing in {**variables.globals, **variables.nonlocals}.items():
+        if isinstance(thing, (Module, Optimizer, Tensor)):
+            found.setdefault(name, thing)
+        elif inspect.isfunction(thing) and not thing.__module__.startswith("minigrad"):
+            _reach(thing, found, seen)

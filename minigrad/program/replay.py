@@ -1,0 +1,143 @@
+"""A Replay runs a program again and again, with as little Python between kernels as possible.
+
+All arrays are made once, and the views of them; results that are not needed at the same time lie in
+the same memory. What is left for a call is a list of kernels with their arrays.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from minigrad.core.interpreter import current
+from minigrad.core.memory import array_of, count_write
+from minigrad.core.tensor import Tensor, owned
+from minigrad.program.instructions import Program, Value, rebuilt
+from minigrad.program.memory import planned
+
+COPIES_AFTER = 3  # times that somebody kept a gradient, from then on gradients are copied
+
+
+class Replay:
+    """A Replay holds a program's arrays and calls. One thread at a time may run it."""
+
+    def __init__(self, program: Program):
+        self.program, self._kept = program, 0
+        self._prepare()
+
+    def _prepare(self):
+        program = self.program
+        self._inputs: list[tuple[Value, np.ndarray]] = []  # arguments, and gradients to add to
+        self._arrays: dict[Value, np.ndarray] = {}
+        self._memory = planned(program)
+        self._counts = [y.source for i in program.instructions if i.primitive.writes
+                        for y in i.results if y.origin == "state"]  # fmt: skip
+        calls = [self._call(i) for i in program.instructions]
+        self._calls = [call for call in calls if call is not None]
+        self._gradients = [(leaf, g and self._array_for(g)) for leaf, g in program.gradients]
+        self._references = self._count_references()
+
+    # ---- arrays and calls, which are made once
+
+    def _array_for(self, value: Value) -> np.ndarray:
+        value = value.root()
+        if value not in self._arrays:
+            if value.origin in ("state", "constant"):
+                self._arrays[value] = array_of(value.source)
+            else:
+                self._arrays[value] = value.empty()
+                self._inputs.append((value, self._arrays[value]))
+        return self._arrays[value]
+
+    def _call(self, instruction):
+        """Return (function, arrays, static), or None if views are all there is to make."""
+        primitive, operands, static, results = instruction[:4]
+        arrays = [self._array_for(x) for x in operands]
+        kernel, wanted = primitive.kernel, None
+        if kernel and current.interpreter.accelerates and arrays[0].dtype in kernel.dtypes:
+            wanted = kernel.results(*arrays, **static)
+        if primitive.writes:
+            return (primitive.forward if wanted is None else kernel.run), arrays, static
+        if instruction.views:
+            found = primitive.forward(*arrays, **static)
+            several = found if type(found) is tuple else (found,)
+            self._arrays.update(zip(results, several, strict=True))
+            return None
+        made = [self._memory[y] for y in results]
+        self._arrays.update(zip(results, made, strict=True))
+        if not results:  # it looks at values, perhaps to refuse them
+            return primitive.forward, arrays, static
+        if wanted is None:
+            return _copying(primitive, made), arrays, static
+        return kernel.run, [*made, *arrays], static
+
+    # ---- a call
+
+    def run(self, arguments):
+        """Run the program on arguments (arrays or tensors), and return what it returns."""
+        if not self._gradients_are_free(arguments):
+            self._kept += 1
+            self._prepare()
+        for value, array in self._inputs:
+            if value.origin == "argument":
+                given = arguments[value.source]
+            else:
+                given = value.source.tensor(arguments).grad
+            np.copyto(array, array_of(given) if isinstance(given, Tensor) else given)
+        for tensor in self._counts:
+            count_write(tensor)
+        try:
+            current.interpreter.quietly(self._run_calls)
+        except BaseException:
+            for leaf, _ in self._gradients:  # what they are halfway is nobody's gradient
+                leaf.tensor(arguments).grad = None
+            raise
+        for leaf, g in self._gradients:
+            if g is not None and self._kept >= COPIES_AFTER:
+                g = np.array(g, order="K")
+            leaf.tensor(arguments).grad = None if g is None else owned(g)
+        return rebuilt(self.program.returned, self._handed_out)
+
+    def _run_calls(self):
+        for function, arrays, static in self._calls:
+            function(*arrays, **static)
+
+    def _handed_out(self, value):
+        if value.root().origin == "state":
+            return value.source
+        return owned(np.array(self._array_for(value)))
+
+    def _count_references(self):
+        return [sys.getrefcount(g) for _, g in self._gradients]
+
+    def _gradients_are_free(self, arguments):
+        """Return whether nobody but `.grad` refers to the gradients of the last call."""
+        now = self._count_references()
+        for i, (leaf, g) in enumerate(self._gradients):
+            if g is not None and now[i] != self._references[i]:
+                tensor = leaf.tensor(arguments)
+                handed_out = tensor.grad is not None and array_of(tensor.grad) is g
+                alone = handed_out and sys.getrefcount(tensor.grad) == ALONE
+                if not alone or now[i] != self._references[i] + 1:
+                    return False
+        return True
+
+
+ALONE = sys.getrefcount(np.empty(0)) + 1  # of what only an attribute refers to
+
+
+def _copying(primitive, made):
+    """Return a function that writes what a forward computes into arrays."""
+
+    def run(*arrays, **static):
+        found = primitive.forward(*arrays, **static)
+        for array, y in zip(made, found if type(found) is tuple else (found,), strict=True):
+            if y.shape != array.shape:
+                raise RuntimeError(
+                    f"compile: the shape of {primitive.name}'s result depends on values: it was "
+                    f"{array.shape}, and is {y.shape}; compute it outside the function"
+                )
+            array[...] = y
+
+    return run

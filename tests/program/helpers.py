@@ -1,0 +1,64 @@
+"""Small trainings, and what they leave behind."""
+
+import numpy as np
+
+from minigrad import cross_entropy, nn, optim, random
+
+
+def images(seed, *shape, double=False):
+    """64 random arrays of the shape."""
+    drawn = np.random.default_rng(seed).random((64, *shape))
+    return drawn if double else drawn.astype(np.float32)
+
+
+def classifier():
+    """A step on images and labels, its model and its Adam."""
+    model = nn.Sequential(nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+    adam = optim.Adam(model.parameters())
+
+    def step(x, labels):
+        loss = cross_entropy(model(x), labels)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        return {"loss": loss}
+
+    return step, model, adam
+
+
+def perceptron(*layers):
+    """A step on arrays (N, 4), its model, which has those layers in the middle, and its Adam."""
+    model = nn.Sequential(nn.Linear(4, 3), *layers, nn.Linear(3, 1))
+    adam = optim.Adam(model.parameters())
+
+    def step(x):
+        loss = (model(x) ** 2).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        return {"loss": loss}
+
+    return step, model, adam
+
+
+def everything(*parts):
+    """The states of models and optimisers, their gradients, and the generator's state."""
+    found = {"random": random.get_state()}
+    for i, part in enumerate(parts):
+        found[i] = part.state_dict()
+        if isinstance(part, nn.Module):
+            grads = {name: p.grad for name, p in part.named_parameters()}
+            found[i, "grad"] = {k: g if g is None else np.array(g) for k, g in grads.items()}
+    return found
+
+
+def same(one, other):
+    """Whether two structures hold the same bits."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if one is None or other is None:
+        return one is other
+    one, other = np.asarray(one), np.asarray(other)
+    return (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
