@@ -48,14 +48,16 @@ def images():
     return np.random.RandomState(0).randint(0, 256, (60_000, 28, 28)).astype(np.uint8)
 
 
-def minigrad_step(arch):
+def minigrad_step(arch, compiled=False):
     """Return minigrad's training step."""
+    from minigrad import compile
     from minigrad.training import Batches
     from models import gan
     from train_gan import make_networks, make_step
 
     data, batches = images(), Batches(60_000, 64, drop_last=True)
     train = make_step("nonsaturating", *make_networks(arch, lr=1e-3))
+    train = compile(train) if compiled else train
 
     def step():
         losses = train(gan.scaled(data[next(batches)]))
@@ -100,6 +102,7 @@ def peers(arch):
         "PyTorch eager, fused Adam": lambda: pytorch_step(arch, fused=True, compiled=False),
         "PyTorch compiled, fused Adam": lambda: pytorch_step(arch, fused=True, compiled=True),
         "minigrad": lambda: minigrad_step(arch),
+        "minigrad, compiled": lambda: minigrad_step(arch, compiled=True),
     }
 
 

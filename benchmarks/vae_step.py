@@ -24,9 +24,9 @@ def images():
     return np.random.RandomState(0).randint(0, 256, (60_000, 784)).astype(np.uint8)
 
 
-def minigrad_step():
+def minigrad_step(compiled=False):
     """Return minigrad's training step."""
-    from minigrad import optim
+    from minigrad import compile, optim
     from minigrad.training import Batches
     from models.vae import VAE
     from train_vae import make_step
@@ -34,6 +34,7 @@ def minigrad_step():
     data, vae = images(), VAE()
     adam, batches = optim.Adam(vae.parameters(), lr=1e-3), Batches(60_000, 100)
     train = make_step(vae, adam)
+    train = compile(train) if compiled else train
 
     def step():
         bounds = train(data[next(batches)] / np.float32(255))
@@ -87,6 +88,7 @@ PEERS = {
     "PyTorch eager, fused Adam": lambda: pytorch_step(fused=True, compiled=False),
     "PyTorch compiled, fused Adam": lambda: pytorch_step(fused=True, compiled=True),
     "minigrad": minigrad_step,
+    "minigrad, compiled": lambda: minigrad_step(compiled=True),
 }
 
 if __name__ == "__main__":

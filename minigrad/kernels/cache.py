@@ -54,6 +54,37 @@ class _State:
 
 _state = _State()
 
+MOST = 500  # generated sources that are kept
+
+
+def generated(name, text) -> str:
+    """Write a generated source into the folder, and return its path; kernels are kept by files.
+
+    Of more than MOST, the ones that were used the longest ago go. If nothing can be written, the
+    path is of no file, and the loop is compiled in memory.
+    """
+    if _state.folder is None:
+        return f"<{name}>"
+    path = _state.folder / "loops" / f"{name}.py"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            temporary = path.with_suffix(f".{uuid.uuid4().hex}")
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+            _drop_old(path.parent)
+        os.utime(path)
+    except OSError:
+        pass  # saving the compiled loop says so
+    return str(path)
+
+
+def _drop_old(folder):
+    sources = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
+    for path in sources[:-MOST]:
+        for file in (path, *folder.parent.glob(f"*{path.stem}*.nbc")):
+            file.unlink(missing_ok=True)
+
 
 class Cache(FunctionCache):
     """numba asks a Cache for compiled versions of a function, and gives it new ones.

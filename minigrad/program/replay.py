@@ -13,6 +13,7 @@ import numpy as np
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, count_write
 from minigrad.core.tensor import Tensor, owned
+from minigrad.program.fusion import Loop, fused
 from minigrad.program.instructions import Program, Value, rebuilt
 from minigrad.program.memory import planned
 
@@ -24,6 +25,8 @@ class Replay:
 
     def __init__(self, program: Program):
         self.program, self._kept = program, 0
+        if current.interpreter.accelerates:
+            self.program = fused(program)
         self._prepare()
 
     def _prepare(self):
@@ -54,6 +57,12 @@ class Replay:
         """Return (function, arrays, static), or None if views are all there is to make."""
         primitive, operands, static, results = instruction[:4]
         arrays = [self._array_for(x) for x in operands]
+        if isinstance(primitive, Loop):
+            from minigrad.program.loops import bound  # only where there are kernels
+
+            made = [self._memory[y] for y in results]
+            self._arrays.update(zip(results, made, strict=True))
+            return bound(primitive, arrays, made), (), {}
         kernel, wanted = primitive.kernel, None
         if kernel and current.interpreter.accelerates and arrays[0].dtype in kernel.dtypes:
             wanted = kernel.results(*arrays, **static)

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import Tensor
+from minigrad.core.primitive import evaluate
 from minigrad.program import RecordingError
 from minigrad.program.passes import simplified, without_repeats, without_unused
 from tests.ops.table import CASES, VALUES
@@ -55,6 +57,24 @@ def moved(x, by):
     return (flat if x.dtype.kind != "f" else flat * (1 - 0.01 * by)).reshape(x.shape)
 
 
+def step_by_step(loop, arrays, results):
+    """What stands in for a compiled loop, as each takes half a second to compile."""
+
+    def call():
+        values = dict(zip(loop.operands, arrays, strict=True))
+        for i in loop.steps:
+            given = [values.get(x, np.zeros(x.shape, x.dtype)) for x in i.operands]
+            values[i.results[0]] = evaluate(i.primitive, given, i.static)
+        for y, array in zip(loop.results, results, strict=True):
+            array[...] = values[y]
+
+    return call
+
+
+no_compiler = mock.patch("minigrad.program.loops.bound", step_by_step)
+
+
+@no_compiler
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_operation_is_replayed_on_other_inputs(name, dtype):
@@ -73,6 +93,7 @@ def test_every_operation_is_replayed_on_other_inputs(name, dtype):
     check()
 
 
+@no_compiler
 @pytest.mark.parametrize("name", sorted(set(VALUES) - {"_scatter_add"}))
 def test_every_operation_without_a_gradient_is_replayed(name):
     @settings(max_examples=6, deadline=None, suppress_health_check=SLOW, database=None)
@@ -103,18 +124,30 @@ OPERATIONS = {
 }  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=SLOW)
-@given(
-    steps=st.lists(
+PROGRAMS = {
+    "steps": st.lists(
         st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 9), st.integers(0, 9)),
         min_size=1, max_size=9,
     ),
-    shape=st.sampled_from([(3, 4), (1, 1), (70, 40)]), dtype=st.sampled_from(["f4", "f8"]),
-    second=st.booleans(),
-)  # fmt: skip
-def test_random_programs_and_their_gradients_have_the_bits_of_eager_ones(
-    steps, shape, dtype, second
-):
+    "shape": st.sampled_from([(3, 4), (1, 1), (70, 40)]), "dtype": st.sampled_from(["f4", "f8"]),
+    "second": st.booleans(),
+}  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=SLOW)
+@given(**PROGRAMS)
+def test_random_programs_with_gradients_have_the_bits_of_eager_ones(**program):
+    with no_compiler:
+        assert_same_bits(**program)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=SLOW, derandomize=True)
+@given(**PROGRAMS)
+def test_random_programs_with_compiled_loops_do_as_well(**program):
+    assert_same_bits(**program)
+
+
+def assert_same_bits(steps, shape, dtype, second):
     def function(a, b):
         values = [a, b]
         for name, i, j in steps:

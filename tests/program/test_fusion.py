@@ -1,0 +1,157 @@
+"""Loops in the place of elementwise operations: bits, source, and what they must not do."""
+
+import re
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import Tensor, ops
+from minigrad.kernels import cache
+from minigrad.program import loops
+from minigrad.program.fusion import FORMULAS, Loop, fused, how
+from minigrad.program.instructions import Value
+from minigrad.program.passes import simplified
+from tests.program.helpers import same
+from tests.program.test_programs import recorded
+
+ALPHA, SLOPE = {"alpha": 0.7}, {"negative_slope": 0.2}
+STATIC = {"elu": ALPHA, "elu_pull": ALPHA, "leaky_relu": SLOPE, "leaky_relu_pull": SLOPE}
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, -1e30, 88.0, -104.0, 3.5]
+
+
+def operands(count, dtype, shape=(130, 300)):
+    """Arrays of the shape, which has several pieces, with special values at its begin."""
+    drawn = 3 * np.random.default_rng(count).standard_normal((count, *shape))
+    for n in range(count):
+        drawn[n].reshape(-1)[: 144 * 3] = np.tile(np.repeat(SPECIAL, 12 if n == 1 else 1), 36)[:432]
+    return list(drawn.astype(dtype))
+
+
+def one_nan(y):
+    """The values with a single NaN, because LLVM gives it one sign or the other."""
+    return np.where(np.isnan(y.numpy()), np.nan, y.numpy())
+
+
+def loops_of(step):
+    return [
+        i for i in step._recordings[0].replay.program.instructions if isinstance(i.primitive, Loop)
+    ]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("primitive", FORMULAS, ids=lambda p: p.name)
+def test_a_loop_has_the_bits_of_the_kernel_or_the_forward(primitive, dtype):
+    count = 4 if primitive.name == "_chain" else primitive.count
+
+    def function(*xs):
+        y = primitive(*xs[:count], **STATIC.get(primitive.name, {}))
+        return y, y * 3 + xs[0]
+
+    arrays, step = operands(count, dtype), mg.compile(function)
+    for shift in range(3):
+        xs = [Tensor(np.roll(x, shift)) for x in arrays]
+        got, want = ([one_nan(y) for y in f(*xs)] for f in (step, function))
+        assert same(got, want)
+    (loop,) = loops_of(step)
+    assert primitive in [i.primitive for i in loop.primitive.steps] and len(loop.results) == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1,), (7,), (1, 1), (5, 1), (1, 5), (3, 4, 5), (300, 257)])
+def test_operands_broadcast_inside_a_loop(shape, dtype):
+    def function(x, row, column, one):
+        return mg.tanh(x * row + column) - x / one, (x * 2 + one) * row
+
+    parts = shape, shape[-1:], (*shape[:-1], 1), ()
+    step = mg.compile(function)
+    for call in range(3):
+        draw = np.random.default_rng(call)
+        xs = [Tensor(np.array(draw.uniform(1, 2, part), dtype)) for part in parts]
+        want = [y.numpy() for y in function(*xs)]
+        assert same([y.numpy() for y in step(*xs)], want)
+    assert loops_of(step)
+
+
+def test_how_an_operand_is_read():
+    def kind(array, shape):
+        return how(Value(array, "argument", 0), shape)
+
+    x = np.zeros((4, 6), np.float32)
+    assert (
+        kind(x, (4, 6)) == "full" and kind(x[:, :3], (4, 3)) is None and kind(x.T, (6, 4)) is None
+    )
+    assert kind(x[0], (4, 6)) == "row" and kind(x[:, :1].copy(), (4, 6)) == "column"
+    assert kind(x[:, :1], (4, 6)) is None  # a column of a wider matrix
+    assert kind(x[0, 0], (4, 6)) == kind(np.broadcast_to(x[0, 0], (4, 6)), (4, 6)) == "one"
+    assert kind(np.broadcast_to(x[0], (4, 6)), (4, 6)) == "row"
+    assert kind(np.zeros((4, 1, 1), "f"), (4, 5, 6)) is None
+
+
+def test_a_loop_is_a_text_that_can_be_read():
+    step = mg.compile(lambda a, b: mg.tanh(a * b + a))
+    a, b = np.ones((2, 50), np.float32)
+    step(a, b)
+    step(a, b)
+    (loop,) = loops_of(step)
+    assert loops.source(loop.primitive) == (
+        "def task(start, stop, x0, x1, y0):\n"
+        "    x0_ = x0[start:stop]\n"
+        "    x1_ = x1[start:stop]\n"
+        "    y0_ = y0[start:stop]\n"
+        "    for j in range(y0_.size):\n"
+        "        t0 = np.float32(x0_[j] * x1_[j])\n"
+        "        t1 = np.float32(t0 + x0_[j])\n"
+        "        t2 = np.float32(scalars.tanh(t1))\n"
+        "        y0_[j] = t2\n"
+    )
+    assert re.search(r"v1 : f32\[50\] = loop\(a, b\)", str(step._recordings[0].replay.program))
+
+
+def names(program):
+    return [[j.primitive.name for j in i.primitive.steps] if isinstance(i.primitive, Loop)
+            else i.primitive.name for i in program.instructions]  # fmt: skip
+
+
+def test_nothing_moves_across_a_write_or_before_its_operands():
+    w = Tensor(np.ones(50, np.float32))
+
+    def function(x):
+        y = mg.exp(x * w)
+        w.copy_(y + 1)
+        z = x * w
+        total = (z * 2).sum()
+        return (z + total) * x + y
+
+    program = fused(simplified(recorded(function, np.ones(50, np.float32))))
+    before, after = ["multiply", "exp", "add"], ["add", "multiply", "add"]
+    assert names(program) == [before, "copy_", ["multiply", "multiply"], "sum", after]
+    ends = []
+    for f in (function, mg.compile(function)):
+        w.copy_(np.ones(50, np.float32))
+        x = Tensor(np.linspace(0, 1e-3, 50, dtype=np.float32))
+        ends.append([f(x).numpy().copy() for _ in range(4)])
+    assert same(*ends)
+
+
+def test_a_single_operation_keeps_its_kernel():
+    program = fused(
+        simplified(recorded(lambda x: mg.exp(x).sum() * 2, np.ones((3, 4), np.float32)))
+    )
+    assert names(program) == ["exp", "sum", ["multiply"]]
+
+
+def test_the_sources_on_disk_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache._state, "folder", tmp_path)
+    monkeypatch.setattr(cache, "MOST", 3)
+    for n in range(6):
+        path = cache.generated(f"loop_{n}", f"# {n}\n")
+        (tmp_path / f"loops.loop_{n}-0.nbc").touch()
+    kept = sorted(path.name for path in tmp_path.glob("loops/*.py"))
+    assert kept == ["loop_3.py", "loop_4.py", "loop_5.py"] and path.endswith("loop_5.py")
+    assert len(list(tmp_path.glob("*.nbc"))) == 3
+
+
+def test_ops_that_loops_compute_are_elementwise():
+    assert {p.name for p in FORMULAS} <= {*mg.ops.__all__, "_chain", "ones_like"}
+    assert ops.log_bernoulli not in FORMULAS
