@@ -123,6 +123,8 @@ class Compiled:
         for recording in before:
             if difference(recording.program, program) is None:
                 recording.settings = settings_changed[0]
+                if recording.replay is not None and not recording.replay.is_current():
+                    recording.replay = None  # a state has another array now
                 self._recordings.remove(recording)
                 self._recordings.insert(0, recording)
                 break
@@ -135,7 +137,7 @@ class Compiled:
             self._count(key, program, before)
             self._recordings.insert(0, _Recording(key, program))
             del self._recordings[MOST:]
-        return _detached(returned)
+        return rebuilt(returned, lambda y: _detached(y, arguments))
 
     def _count(self, key, program, before):
         """Warn if the function is recorded again and again, and say why."""
@@ -190,9 +192,11 @@ def _as_tensors(name, value, tensors):
     return value
 
 
-def _detached(returned):
-    """Return results as a replay does: without a graph, and in memory of their own."""
-    if isinstance(returned, Tensor):
-        was_there = memory_of(returned)[1]  # a parameter, say
-        return returned if was_there else owned(np.array(array_of(returned)))
-    return rebuilt(returned, _detached)
+def _detached(returned, arguments):
+    """Return a result as a replay does: without a graph, and in memory of its own.
+
+    A parameter, or another tensor that was there before, is returned itself.
+    """
+    if memory_of(returned)[1] and all([returned is not x for x in arguments.values()]):
+        return returned
+    return owned(np.array(array_of(returned)))

@@ -7,6 +7,7 @@ place makes a new one, the next version of the same array.
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,8 +123,16 @@ class Program(NamedTuple):
         lines += [(f"  {names[x]}.grad = {'None' if g is None else names[g]}", "")
                   for x, g in self.gradients]  # fmt: skip
         lines.append((f"  return {_named(self.returned, names)}", ""))
-        width = min(90, max(len(text) for text, note in lines))
-        return "\n".join(f"{text:{width}}  # {note}" if note else text for text, note in lines)
+        width = min(WIDTH, max(len(text) for text, note in lines))
+        return "\n".join(_wrapped(text, note, width) for text, note in lines)
+
+
+WIDTH = 96  # columns of a printed instruction
+
+
+def _wrapped(text, note, width):
+    first, *rest = textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6)
+    return "\n".join([f"{first:{width}}  # {note}" if note else first, *rest])
 
 
 class _Names(dict):

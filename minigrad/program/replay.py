@@ -34,8 +34,9 @@ class Replay:
         self._inputs: list[tuple[Value, np.ndarray]] = []  # arguments, and gradients to add to
         self._arrays: dict[Value, np.ndarray] = {}
         self._memory = planned(program)
-        self._counts = [y.source for i in program.instructions if i.primitive.writes
-                        for y in i.results if y.origin == "state"]  # fmt: skip
+        written = {y.root() for i in program.instructions if i.primitive.writes for y in i.results}
+        self._states = [x.source for x in written if x.origin == "state"]
+        self._written = [x for x in written if x.origin == "argument"]
         calls = [self._call(i) for i in program.instructions]
         self._calls = [call for call in calls if call is not None]
         self._gradients = [(leaf, g and self._array_for(g)) for leaf, g in program.gradients]
@@ -81,6 +82,12 @@ class Replay:
             return _copying(primitive, made), arrays, static
         return kernel.run, [*made, *arrays], static
 
+    def is_current(self) -> bool:
+        """Return whether all states still have the arrays that the calls are made for."""
+        return all(
+            [array_of(x.source) is a for x, a in self._arrays.items() if x.origin == "state"]
+        )
+
     # ---- a call
 
     def run(self, arguments):
@@ -94,7 +101,7 @@ class Replay:
             else:
                 given = value.source.tensor(arguments).grad
             np.copyto(array, array_of(given) if isinstance(given, Tensor) else given)
-        for tensor in self._counts:
+        for tensor in self._states:
             count_write(tensor)
         try:
             current.interpreter.quietly(self._run_calls)
@@ -102,6 +109,10 @@ class Replay:
             for leaf, _ in self._gradients:  # what they are halfway is nobody's gradient
                 leaf.tensor(arguments).grad = None
             raise
+        for value in self._written:
+            if isinstance(given := arguments[value.source], Tensor):  # an array was copied before
+                count_write(given)
+                np.copyto(array_of(given), self._array_for(value))
         for leaf, g in self._gradients:
             if g is not None and self._kept >= COPIES_AFTER:
                 g = np.array(g, order="K")

@@ -10,12 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import Tensor
+from minigrad import Tensor, optim
 from minigrad.core.primitive import evaluate
 from minigrad.program import RecordingError
 from minigrad.program.passes import simplified, without_repeats, without_unused
+from models.vae import VAE
+from tests import ROOT
 from tests.ops.table import CASES, VALUES
 from tests.program.helpers import classifier, images, same
+from train_vae import make_step
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -243,3 +246,12 @@ def test_numbers_of_every_program_are_its_own():
             assert {u for u in used if u[1:].isdigit()} <= seen, line
             assert not {m.strip() for m in made.split(",")} & seen, line
             seen |= {m.strip() for m in made.split(",")}
+
+
+def test_the_documentation_has_the_vaes_program():
+    vae = VAE(10)
+    step = mg.compile(make_step(vae, optim.Adam(vae.parameters())))
+    step(np.zeros((100, 784), np.float32))
+    lines = [line.partition("  # ")[0].rstrip() for line in str(step.program).splitlines()]
+    (printed,) = re.findall(r"```text\n(.*?)\n```", (ROOT / "docs/program.md").read_text(), re.S)
+    assert lines == printed.splitlines()
