@@ -101,7 +101,7 @@ def peers(arch):
         "PyTorch eager": lambda: pytorch_step(arch, fused=False, compiled=False),
         "PyTorch eager, fused Adam": lambda: pytorch_step(arch, fused=True, compiled=False),
         "PyTorch compiled, fused Adam": lambda: pytorch_step(arch, fused=True, compiled=True),
-        "minigrad": lambda: minigrad_step(arch),
+        "minigrad, eager": lambda: minigrad_step(arch),
         "minigrad, compiled": lambda: minigrad_step(arch, compiled=True),
     }
 

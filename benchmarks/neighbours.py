@@ -32,7 +32,7 @@ def measure(module, steps, rounds, busy):
     than one after the other."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
     one, other = (
-        start([sys.executable, "-m", module, "--worker", "minigrad"], clean) for _ in "ab"
+        start([sys.executable, "-m", module, "--worker", "minigrad, eager"], clean) for _ in "ab"
     )
     alone, beside, ratios = [], [], []
     for _ in range(rounds):

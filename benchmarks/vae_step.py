@@ -87,7 +87,7 @@ PEERS = {
     "PyTorch eager": lambda: pytorch_step(fused=False, compiled=False),
     "PyTorch eager, fused Adam": lambda: pytorch_step(fused=True, compiled=False),
     "PyTorch compiled, fused Adam": lambda: pytorch_step(fused=True, compiled=True),
-    "minigrad": minigrad_step,
+    "minigrad, eager": minigrad_step,
     "minigrad, compiled": lambda: minigrad_step(compiled=True),
 }
 
