@@ -16,7 +16,7 @@ from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, memory_of
 from minigrad.core.tensor import Tensor, owned, settings_changed
 from minigrad.program.instructions import Program, rebuilt
-from minigrad.program.names import names_of_state
+from minigrad.program.names import reachable_state
 from minigrad.program.passes import difference, simplified
 from minigrad.program.recorder import Recorder, RecordingError
 from minigrad.program.replay import Replay
@@ -88,7 +88,8 @@ class Compiled:
             bound.apply_defaults()
             arguments: dict[str, Any] = {}
             kinds = [_kind(name, value, arguments) for name, value in bound.arguments.items()]
-            key = tuple(kinds), current.interpreter.records, current.interpreter.accelerates
+            shared = _shared_memory(arguments.values())
+            key = tuple(kinds), shared, current.interpreter.records, current.interpreter.accelerates
             self._calls += 1
             due = self.check_every and self._calls % self.check_every == 0
             if not due:
@@ -113,7 +114,14 @@ class Compiled:
         """Run the function, and write down what it does."""
         for name, value in arguments.items():
             arguments[name] = value if isinstance(value, Tensor) else Tensor(value)
-        recorder = Recorder(arguments, names_of_state(self.function))
+        names, leaves = reachable_state(self.function)
+        for name, tensor in arguments.items():
+            if id(tensor) in names:
+                raise RecordingError(
+                    f"compile: {name} is an argument, and {names[id(tensor)]}, which the function "
+                    "reaches by itself; a replay can't know which is meant where. Give a copy"
+                )
+        recorder = Recorder(arguments, names, leaves)
         for name, value in bound.arguments.items():
             bound.arguments[name] = _as_tensors(name, value, arguments)
         with recorder.recording:
@@ -166,6 +174,11 @@ def _kind(name, value, arguments):
                 "a replay; give its detach()"
             )
         array = array_of(value)
+        if any([stride <= 0 < n - 1 for stride, n in zip(array.strides, array.shape, strict=True)]):
+            raise RecordingError(
+                f"compile: {name}, of shape {array.shape}, is a view that repeats or reverses "
+                "elements; give a copy of it, Tensor(x)"
+            )
         return name, array.shape, array.dtype, array.strides, value.requires_grad
     if isinstance(value, (tuple, list, dict)):
         parts = value.items() if isinstance(value, dict) else enumerate(value)
@@ -178,6 +191,12 @@ def _kind(name, value, arguments):
             "tuples, lists and dictionaries, and what can be hashed, such as numbers and texts"
         ) from None
     return name, type(value), value
+
+
+def _shared_memory(arguments):
+    """Return for each argument the number of the first one that shares its memory."""
+    owners = [id(memory_of(x) if isinstance(x, Tensor) else x) for x in arguments]
+    return tuple([owners.index(owner) for owner in owners])
 
 
 def _as_tensors(name, value, tensors):
@@ -197,6 +216,7 @@ def _detached(returned, arguments):
 
     A parameter, or another tensor that was there before, is returned itself.
     """
-    if memory_of(returned)[1] and all([returned is not x for x in arguments.values()]):
+    was_there = memory_of(returned)[1] and returned.is_leaf and array_of(returned).base is None
+    if was_there and all([returned is not x for x in arguments.values()]):
         return returned
     return owned(np.array(array_of(returned)))

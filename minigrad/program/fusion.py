@@ -50,22 +50,30 @@ class Loop:
 def fused(program: Program) -> Program:
     """Put loops in the place of elementwise instructions, where all their operands are there."""
     made: dict[Value, int] = {}  # the number of the group that makes a Value
+    written: dict[int, int] = {}  # the number of the latest group that writes a memory
     groups: list[list[Instruction]] = []
     for i in program.instructions:
-        place = _place(i, groups, made) if _can_fuse(i) else None
+        first = [made.get(x, -1) for x in i.operands] + [
+            written.get(x.memory, -1) for x in i.operands
+        ]
+        place = _place(i, groups, made, max(first, default=-1)) if _can_fuse(i) else None
         if place is None:
             place = len(groups)
             groups.append([])
         groups[place].append(i)
         made.update(dict.fromkeys(i.results, place))
+        if i.primitive.writes:
+            written.update(dict.fromkeys([y.memory for y in i.results], place))
     used = _uses(program, groups, made)
     instructions = [_instruction(group, used) for group in groups]
     return program._replace(instructions=tuple(instructions))
 
 
-def _place(i, groups, made):
-    """Return the latest group that the instruction can join, which shares a Value with it."""
-    first = max([made[x] for x in i.operands if x in made], default=-1)
+def _place(i, groups, made, first):
+    """Return the latest group that the instruction can join, which shares a Value with it.
+
+    first: the latest group that makes an operand, or writes its memory, perhaps by another view
+    """
     for place in range(len(groups) - 1, max(first, 0) - 1, -1):
         group = groups[place]
         if not _can_fuse(group[0]) or _kind(group[0]) != _kind(i):

@@ -9,8 +9,9 @@ from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
 
 
-def names_of_state(function) -> dict[int, str]:
-    """Return {id(tensor): name} of the tensors that a function can reach by its variables.
+def reachable_state(function) -> tuple[dict[int, str], list[Tensor]]:
+    """Return {id(tensor): name} of the tensors that a function can reach by its variables, and
+    those of them that can have a gradient.
 
     If it reaches one module alone, parameters are called as the module calls them.
     """
@@ -18,20 +19,25 @@ def names_of_state(function) -> dict[int, str]:
     _reach(function, found, set())
     modules = {id(thing): name for name, thing in found.items() if isinstance(thing, Module)}
     names: dict[int, str] = {}
+    leaves: list[Tensor] = []
     for name, thing in found.items():
         if isinstance(thing, Module):
             prefix = "" if len(modules) == 1 else f"{name}."
             for own, tensor in thing.named_tensors():
                 names.setdefault(id(tensor), f"{prefix}{own}")
+                leaves.append(tensor)
         elif isinstance(thing, Tensor):
             names.setdefault(id(thing), name)
+            leaves.append(thing)
+        elif isinstance(thing, Optimizer):
+            leaves += thing.params
     for name, thing in found.items():
         if isinstance(thing, Optimizer):
             names[id(thing._rate)] = f"{name}.lr"
             for slot in thing.slots:
                 for p, tensor in zip(thing.params, getattr(thing, slot), strict=False):
                     names.setdefault(id(tensor), f"{slot}({names.get(id(p), 'p')})")
-    return names
+    return names, [leaf for leaf in leaves if leaf.requires_grad and leaf.is_leaf]
 
 
 def _reach(function, found, seen):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
+from minigrad.core.backward import clone
 from minigrad.program.instructions import Instruction, Program, Value, rebuilt
 
 
@@ -32,13 +33,15 @@ def without_repeats(program: Program) -> Program:
     A write makes a new version, so nothing is shared across one. Results that are written
     themselves, or drawn, are left alone.
     """
+    own = {g for _, g in program.gradients if g is not None}  # each leaf's is its own
     written = {y.memory for i in program.instructions if i.primitive.writes for y in i.results}
     first: dict = {}  # what an instruction computes -> its results
     same: dict[Value, Value] = {}
     kept: list[Instruction] = []
     for i in program.instructions:
         i = i._replace(operands=tuple([same.get(x, x) for x in i.operands]))
-        if not i.acts and not any(y.memory in written for y in i.results):
+        alone = any(y.memory in written or y in own for y in i.results)
+        if not i.acts and not alone and i.primitive is not clone:
             key = (i.primitive, i.operands, frozen(i.static))
             if key in first:
                 same.update(zip(i.results, first[key], strict=True))

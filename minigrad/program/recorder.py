@@ -29,14 +29,15 @@ class Recorder:
     """Inside `with recorder.recording:` this thread's operations become instructions.
 
     arguments: {name: tensor}. names: of tensors that were there before, {id(tensor): name}
+    leaves: some of those, whose `.grad` may be read
     """
 
-    def __init__(self, arguments, names):
+    def __init__(self, arguments, names, leaves=()):
         self.recording = setting(observer=self.note)
         self.instructions: list[Instruction] = []
         self.gradients: dict[Value, Value | None] = {}
         self.gradients_before: dict[Value, bool] = {}
-        self.start, self.names = next(clock), names
+        self.start, self.names, self.leaves = next(clock), names, leaves
         self._values: dict[int, Value] = {}  # the latest version of each array, by the array's id
         self._leaves: dict[int, tuple[Tensor, Value]] = {}  # by id; those that were seen so far
         self._writes: dict[int, int] = {}  # how many writes each memory has seen
@@ -125,6 +126,11 @@ class Recorder:
 
     def _next(self, tensor, line):
         before = self._value(tensor, line)
+        if before.origin == "gradient":
+            raise RecordingError(
+                f"compile: {line}: writes into a gradient that was there before the call, where a "
+                "replay would write into its copy; set it, p.grad = p.grad * …, or write it outside"
+            )
         self._writes[before.memory] += 1
         return self._new(tensor, before.origin, before.source, before, before.name)
 
@@ -142,8 +148,9 @@ class Recorder:
             )
         if not array.flags.writeable and array.base is None:
             return self._new(tensor, "constant", tensor)
-        for leaf, value in self._leaves.values():
+        for leaf in [*self.leaves, *(leaf for leaf, _ in self._leaves.values())]:
             if leaf.grad is tensor:
+                value = self._value(leaf, line)
                 self.gradients_before[value.root()] = True
                 return self._new(tensor, "gradient", value.root(), name=f"{value.name}.grad")
         if memory_of(tensor)[1] > self.start:

@@ -35,9 +35,10 @@ class Replay:
         self._inputs: list[tuple[Value, np.ndarray]] = []  # arguments, and gradients to add to
         self._arrays: dict[Value, np.ndarray] = {}
         self._memory = planned(program)
-        written = {y.root() for i in program.instructions if i.primitive.writes for y in i.results}
-        self._states = [x.source for x in written if x.origin == "state"]
-        self._written = [x for x in written if x.origin == "argument"]
+        written = {y.memory for i in program.instructions if i.primitive.writes for y in i.results}
+        seen = dict.fromkeys([x.root() for i in program.instructions for x in i.operands])
+        self._states = [x.source for x in seen if x.origin == "state" and x.memory in written]
+        self._written = [x for x in seen if x.origin == "argument" and x.memory in written]
         calls = [self._call(i) for i in program.instructions]
         self._calls = [call for call in calls if call is not None]
         self._gradients = [(leaf, g and self._array_for(g)) for leaf, g in program.gradients]

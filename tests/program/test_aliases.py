@@ -1,0 +1,110 @@
+"""Memory that has several names: arguments, views, gradients. A replay must see one memory, too."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import Tensor
+from minigrad.program import RecordingError
+
+
+def test_two_arguments_that_are_one_are_another_program():
+    step, x, y = mg.compile(lambda a, b: a - b), Tensor([5.0]), Tensor([1.0])
+    for _ in range(3):
+        assert step(x, x).item() == 0 and step(x, y).item() == 4 and step(y, x).item() == -4
+
+
+def test_an_argument_that_the_function_reaches_by_itself_is_refused():
+    p = Tensor([5.0])
+    with pytest.raises(RecordingError, match="a is an argument, and p, which the function reaches"):
+        mg.compile(lambda a: a - p)(p)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_nothing_that_reads_through_a_view_moves_before_a_write(outside):
+    found = []
+    for compiled in (False, True):
+        p, a = Tensor(np.ones(4, np.float32)), Tensor(np.full((2, 2), 2, np.float32))
+        q = p.detach().reshape(2, 2)
+
+        def function(a, p=None, names=(p, q)):
+            p, q = names
+            v = q if outside else p.reshape(2, 2)
+            z = a * 2 if outside else v * a
+            p.copy_(p + 1)
+            return v * z
+
+        keep = p, q
+        step = mg.compile(lambda a, f=function: f(a)) if compiled else function
+        found.append([step(a).numpy().copy().tolist() for _ in range(4)])
+        assert keep
+    assert found[0] == found[1]
+
+
+def test_a_gradient_from_before_the_call_is_read_anew():
+    p = Tensor([1.0], requires_grad=True)
+    step = mg.compile(lambda: (p.grad * p.grad).sum())
+    for k in range(1, 5):
+        p.grad = None
+        (p * k).sum().backward()
+        assert step().item() == k * k
+
+
+def test_a_write_into_a_gradient_from_before_the_call_is_refused():
+    p = Tensor([1.0], requires_grad=True)
+    (p * 4).sum().backward()
+    with pytest.raises(RecordingError, match="writes into a gradient that was there before"):
+        mg.compile(lambda: p.grad.copy_(p.grad * 0.5) and None)()
+
+
+def test_a_write_through_a_view_of_an_argument_or_a_state_is_seen_and_counted():
+    one, p = Tensor(np.ones((2, 2), np.float32)), Tensor(np.ones(4, np.float32), requires_grad=True)
+
+    @mg.compile
+    def step(x):
+        with mg.no_grad():
+            x.reshape(2, 2).copy_(one)
+            p.detach().reshape(2, 2).copy_(one * 3)
+
+    for _ in range(3):
+        x, y = Tensor(np.zeros(4, np.float32)), (p * p).sum()
+        step(x)
+        assert x.numpy().tolist() == [1] * 4 and p.numpy().tolist() == [3] * 4
+        with pytest.raises(RuntimeError, match="was written after"):
+            y.backward()
+
+
+def test_arguments_that_repeat_or_reverse_elements_are_refused():
+    x = Tensor([1.0, 2.0, 3.0])
+    for view in (mg.broadcast_to(x, (2, 3)), x[::-1]):
+        with pytest.raises(RecordingError, match="x, of shape .*, is a view that repeats or rev"):
+            mg.compile(lambda x: x * 2)(view)
+
+
+def test_each_leaf_has_a_gradient_of_its_own():
+    a, b, c = (Tensor([1.0], requires_grad=True) for _ in range(3))
+
+    @mg.compile
+    def step(x):
+        for leaf in (a, b, c):
+            leaf.grad = None
+        (a * x + b * x + c * x).sum().backward()
+
+    for _ in range(4):
+        step(np.float32([1]))
+        b.grad.copy_(np.float32([0]))
+        assert (a.grad.item(), b.grad.item(), c.grad.item()) == (1, 0, 1)
+
+
+def test_a_view_of_a_state_is_returned_as_a_copy():
+    p = Tensor(np.zeros(4, np.float32), requires_grad=True)
+
+    @mg.compile
+    def step():
+        with mg.no_grad():
+            p.copy_(p + 1)
+        return p.reshape(2, 2), p
+
+    found = [step() for _ in range(3)]
+    assert [view.numpy()[0, 0] for view, _ in found] == [1, 2, 3]
+    assert all(view.is_leaf for view, _ in found) and all(same is p for _, same in found)
