@@ -38,7 +38,9 @@ class Replay:
         written = {y.memory for i in program.instructions if i.primitive.writes for y in i.results}
         seen = dict.fromkeys([x.root() for i in program.instructions for x in i.operands])
         self._states = [x.source for x in seen if x.origin == "state" and x.memory in written]
-        self._written = [x for x in seen if x.origin == "argument" and x.memory in written]
+        self._written_arguments = [
+            x for x in seen if x.origin == "argument" and x.memory in written
+        ]
         calls = [self._call(i) for i in program.instructions]
         self._calls = [call for call in calls if call is not None]
         self._gradients = [(leaf, g and self._array_for(g)) for leaf, g in program.gradients]
@@ -111,7 +113,7 @@ class Replay:
             for leaf, _ in self._gradients:  # what they are halfway is nobody's gradient
                 leaf.tensor(arguments).grad = None
             raise
-        for value in self._written:
+        for value in self._written_arguments:
             if isinstance(given := arguments[value.source], Tensor):  # an array was copied before
                 count_write(given)
                 np.copyto(array_of(given), self._array_for(value))

@@ -6,6 +6,7 @@ import pytest
 import minigrad as mg
 from minigrad import Tensor
 from minigrad.program import RecordingError
+from tests.program.helpers import same
 
 
 def test_two_arguments_that_are_one_are_another_program():
@@ -108,3 +109,29 @@ def test_a_view_of_a_state_is_returned_as_a_copy():
     found = [step() for _ in range(3)]
     assert [view.numpy()[0, 0] for view, _ in found] == [1, 2, 3]
     assert all(view.is_leaf for view, _ in found) and all(same is p for _, same in found)
+
+
+@pytest.mark.parametrize("as_argument", [False, True])
+def test_a_state_and_an_argument_are_written_where_their_array_is(as_argument):
+    """requires_grad moves a view into memory of its own."""
+    ends = []
+    for compiled in (False, True):
+        w = Tensor(np.ones((3, 2), np.float32)).transpose(0, 1).detach()
+        state = [w]
+
+        def function(x, *given):
+            (w,) = given or STATES
+            w.copy_(w.detach() * x)
+
+        STATES[:] = state
+        step = mg.compile(lambda x, *given, f=function: f(x, *given)) if compiled else function
+        for i in range(6):
+            if i == 3:
+                w.requires_grad = True
+                w.requires_grad = False
+            step(Tensor(np.float32([1, 2, 3])), *(state if as_argument else ()))
+        ends.append(w.numpy().copy())
+    assert same(*ends) and ends[0][0].tolist() == [1, 64, 729]
+
+
+STATES: list[Tensor] = []

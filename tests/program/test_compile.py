@@ -324,29 +324,3 @@ def test_memory_is_flat_over_many_replays():
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 20_000
-
-
-@pytest.mark.parametrize("as_argument", [False, True])
-def test_a_state_and_an_argument_are_written_where_their_array_is(as_argument):
-    """requires_grad moves a view into memory of its own."""
-    ends = []
-    for compiled in (False, True):
-        w = Tensor(np.ones((3, 2), np.float32)).transpose(0, 1).detach()
-        state = [w]
-
-        def function(x, *given):
-            (w,) = given or STATES
-            w.copy_(w.detach() * x)
-
-        STATES[:] = state
-        step = mg.compile(lambda x, *given, f=function: f(x, *given)) if compiled else function
-        for i in range(6):
-            if i == 3:
-                w.requires_grad = True
-                w.requires_grad = False
-            step(Tensor(np.float32([1, 2, 3])), *(state if as_argument else ()))
-        ends.append(w.numpy().copy())
-    assert same(*ends) and ends[0][0].tolist() == [1, 64, 729]
-
-
-STATES: list[Tensor] = []
