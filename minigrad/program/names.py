@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 
 from minigrad.core.tensor import Tensor
@@ -48,7 +49,9 @@ def _reach(function, found, seen):
         return
     seen.add(function.__code__)
     variables = inspect.getclosurevars(function)
-    for name, thing in {**variables.globals, **variables.nonlocals}.items():
+    loaded = {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
+    named = {name: thing for name, thing in variables.globals.items() if name in loaded}
+    for name, thing in {**named, **variables.nonlocals}.items():  # not an attribute called the same
         if isinstance(thing, (Module, Optimizer, Tensor)):
             found.setdefault(name, thing)
         elif inspect.isfunction(thing) and not thing.__module__.startswith("minigrad"):

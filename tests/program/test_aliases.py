@@ -21,6 +21,15 @@ def test_an_argument_that_the_function_reaches_by_itself_is_refused():
         mg.compile(lambda a: a - p)(p)
 
 
+shape = Tensor([1.0, 2.0])
+
+
+def test_an_attribute_is_no_variable_that_is_called_the_same():
+    step = mg.compile(lambda a: a.reshape(a.shape) * 2)
+    for _ in range(3):
+        assert step(shape).numpy().tolist() == [2, 4]
+
+
 @pytest.mark.parametrize("outside", [False, True])
 def test_nothing_that_reads_through_a_view_moves_before_a_write(outside):
     found = []
