@@ -19,7 +19,8 @@ class Interpreter:
     records: whether operations leave a Node on their results
     accelerates: whether kernels are used
     observer: None, or a function (primitive, operands, static, results) that is called after each
-        operation, and, with tensor.SetGrad for the primitive, each time that a `.grad` is set
+        operation and, with tensor.SetGrad or tensor.ReadValues for the primitive, each time that a
+        `.grad` is set, or that Python reads values
     quietly(f, *arguments): calls f with NumPy's warnings off
     """
 

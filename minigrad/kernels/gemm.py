@@ -1,4 +1,4 @@
-"""The matrix product, at the speed of a vendor's BLAS and on numba's own threads.
+"""The matrix product, at the speed of a vendor's BLAS, on the threads of pool.py.
 
 y = a b is cut into tiles, whose loop over k is in tile.py. Before it runs, b is packed into panels
 as wide as a tile, in which the numbers that a tile reads for one k after another lie side by side;

@@ -187,5 +187,6 @@ def together(pool, task, count, pieces, arguments):
 
 @jit()
 def stop(pool):
+    """Let the workers end, after the piece that each is at."""
     put(pool, STOP, 1)
     _wake(pool, get(pool, WORKERS))

@@ -49,7 +49,7 @@ class _Pool:
         numbers = np.zeros(pool.ASLEEP + threads * pool.LINE, np.int64)
         self.numbers = numbers[-numbers.ctypes.data // 8 % pool.LINE :]  # from a line's begin on
         self.address = self.numbers.ctypes.data
-        self._call_c()
+        self._write_addresses()
         pool.work.compile("void(int64, int64)")  # here, not in every thread
         self._workers = [
             threading.Thread(target=self._work, args=[worker], daemon=True)
@@ -61,7 +61,7 @@ class _Pool:
     def _work(self, worker):
         pool.work(self.address, worker)  # and this frame keeps the block alive
 
-    def _call_c(self):
+    def _write_addresses(self):
         """Write down the addresses of C functions, and of a lock for each worker, which it has."""
         python, numbers = ctypes.pythonapi, self.numbers
         python.PyThread_allocate_lock.restype = ctypes.c_void_p

@@ -15,7 +15,7 @@ from minigrad.checks import whole
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, memory_of
 from minigrad.core.tensor import Tensor, owned, settings_changed
-from minigrad.program.instructions import Program, rebuilt
+from minigrad.program.instructions import Program, Value, rebuilt
 from minigrad.program.names import reachable_state
 from minigrad.program.passes import difference, simplified
 from minigrad.program.recorder import Recorder, RecordingError
@@ -112,8 +112,10 @@ class Compiled:
 
     def _record(self, bound, arguments, key, due):
         """Run the function, and write down what it does."""
+        tensors = {}  # by the ids of the arrays, or of the tensors themselves
         for name, value in arguments.items():
             arguments[name] = value if isinstance(value, Tensor) else Tensor(value)
+            tensors[id(value)] = arguments[name]
         names, leaves = reachable_state(self.function)
         for name, tensor in arguments.items():
             if id(tensor) in names:
@@ -123,7 +125,7 @@ class Compiled:
                 )
         recorder = Recorder(arguments, names, leaves)
         for name, value in bound.arguments.items():
-            bound.arguments[name] = _as_tensors(name, value, arguments)
+            bound.arguments[name] = rebuilt(value, lambda x: tensors.get(id(x), x))
         with recorder.recording:
             returned = self.function(*bound.args, **bound.kwargs)
         program = recorder.program(returned)
@@ -174,7 +176,7 @@ def _kind(name, value, arguments):
                 "a replay; give its detach()"
             )
         array = array_of(value)
-        if any([stride <= 0 < n - 1 for stride, n in zip(array.strides, array.shape, strict=True)]):
+        if Value(array, "argument", 0).repeats():
             raise RecordingError(
                 f"compile: {name}, of shape {array.shape}, is a view that repeats or reverses "
                 "elements; give a copy of it, Tensor(x)"
@@ -197,18 +199,6 @@ def _shared_memory(arguments):
     """Return for each argument the number of the first one that shares its memory."""
     owners = [id(memory_of(x) if isinstance(x, Tensor) else x) for x in arguments]
     return tuple([owners.index(owner) for owner in owners])
-
-
-def _as_tensors(name, value, tensors):
-    """Return the argument with tensors in place of its arrays."""
-    if name in tensors:
-        return tensors[name]
-    if isinstance(value, dict):
-        return {k: _as_tensors(f"{name}[{k!r}]", v, tensors) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        parts = [_as_tensors(f"{name}[{i}]", v, tensors) for i, v in enumerate(value)]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return value
 
 
 def _detached(returned, arguments):

@@ -53,10 +53,8 @@ def fused(program: Program) -> Program:
     written: dict[int, int] = {}  # the number of the latest group that writes a memory
     groups: list[list[Instruction]] = []
     for i in program.instructions:
-        first = [made.get(x, -1) for x in i.operands] + [
-            written.get(x.memory, -1) for x in i.operands
-        ]
-        place = _place(i, groups, made, max(first, default=-1)) if _can_fuse(i) else None
+        after = [max(made.get(x, -1), written.get(x.memory, -1)) for x in i.operands]
+        place = _place(i, groups, made, max(after, default=-1)) if _can_fuse(i) else None
         if place is None:
             place = len(groups)
             groups.append([])
@@ -131,11 +129,10 @@ def how(x: Value, shape) -> Any:
 
 def _uses(program, groups, made):
     """Return the Values that another group, or the caller, uses."""
-    used = {value for value in program.kept()}
+    used = set(program.kept())
     for place, group in enumerate(groups):
         used |= {x for i in group for x in i.operands if made.get(x, place) != place}
-    roots = {value.root() for value in used}
-    return used | roots
+    return used | {value.root() for value in used}
 
 
 def _instruction(group, used):

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.core.show import kind, short
-from minigrad.core.tensor import Tensor
 
 
 class Value:
@@ -52,6 +51,10 @@ class Value:
         while self.before is not None:
             self = self.before
         return self
+
+    def repeats(self) -> bool:
+        """Return whether elements share memory, or run backwards in it."""
+        return any([step <= 0 and n > 1 for step, n in zip(self.strides, self.shape, strict=True)])
 
     def empty(self, buffer=None) -> np.ndarray:
         """Return an array for it, with its axes in the same order in memory. buffer: where"""
@@ -110,7 +113,9 @@ class Program(NamedTuple):
 
     def kept(self) -> list[Value]:
         """Return the Values that are still wanted when the program has run."""
-        return [*values_in(self.returned), *(g for _, g in self.gradients if g is not None)]
+        kept = [g for _, g in self.gradients if g is not None]
+        rebuilt(self.returned, kept.append)
+        return kept
 
     def __str__(self):
         names, lines, part = _Names(), [], None
@@ -176,22 +181,16 @@ def _named(structure, names):
     return repr(structure)
 
 
-def values_in(structure):
-    """Yield the Values in a structure of tuples, lists and dictionaries."""
-    if isinstance(structure, Value):
-        yield structure
-    elif isinstance(structure, (tuple, list, dict)):
-        for part in structure.values() if isinstance(structure, dict) else structure:
-            yield from values_in(part)
-
-
 def rebuilt(structure, put):
-    """Return the structure with put(Value) in place of each Value, or put(tensor)."""
-    if isinstance(structure, (Value, Tensor)):
-        return put(structure)
+    """Return tuples, lists and dictionaries as they are, with put(x) for what else is in them.
+
+    None, numbers and texts stay, too.
+    """
+    if structure is None or isinstance(structure, (bool, int, float, str)):
+        return structure
     if isinstance(structure, dict):
         return {key: rebuilt(part, put) for key, part in structure.items()}
     if isinstance(structure, (tuple, list)):
         parts = [rebuilt(part, put) for part in structure]
         return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
-    return structure
+    return put(structure)

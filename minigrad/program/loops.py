@@ -55,7 +55,7 @@ def _has_rows(kinds):
     return "row" in kinds or "column" in kinds
 
 
-def bound(loop: Loop, operands, results):
+def prepared(loop: Loop, operands, results):
     """Return a function without arguments that runs the loop on these arrays."""
     text = source(loop)
     if text not in _compiled:

@@ -77,7 +77,7 @@ def difference(one: Program, other: Program) -> str | None:
     numbers: tuple[dict, dict] = ({}, {})
 
     def described(value, which):
-        """What a Value is, whatever its name: an input, or the how manieth Value."""
+        """Return what a Value is, whatever its name: an input, or the number of a result."""
         found = numbers[which]
         if value in found or value.origin == "result" or value.before is not None:
             return found.setdefault(value, len(found)), value.shape, value.dtype

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.core import backward
 from minigrad.core.graph import pull_back
 from minigrad.core.interpreter import setting
 from minigrad.core.memory import array_of, memory_of
 from minigrad.core.show import line_of_user
 from minigrad.core.tensor import ReadValues, SetGrad, Tensor, clock
-from minigrad.program.instructions import Instruction, Program, Value
+from minigrad.program.instructions import Instruction, Program, Value, rebuilt
 
 BACKWARD = {f.__code__ for f in (backward.backward, backward.grad, pull_back)}
 
@@ -29,7 +31,7 @@ class Recorder:
     """Inside `with recorder.recording:` this thread's operations become instructions.
 
     arguments: {name: tensor}. names: of tensors that were there before, {id(tensor): name}
-    leaves: some of those, whose `.grad` may be read
+    leaves: those of them that can have a gradient
     """
 
     def __init__(self, arguments, names, leaves=()):
@@ -37,9 +39,9 @@ class Recorder:
         self.instructions: list[Instruction] = []
         self.gradients: dict[Value, Value | None] = {}
         self.gradients_before: dict[Value, bool] = {}
-        self.start, self.names, self.leaves = next(clock), names, leaves
+        self.start, self.names = next(clock), names
         self._values: dict[int, Value] = {}  # the latest version of each array, by the array's id
-        self._leaves: dict[int, tuple[Tensor, Value]] = {}  # by id; those that were seen so far
+        self._leaves = {id(leaf): leaf for leaf in leaves}  # and more, as they are seen
         self._writes: dict[int, int] = {}  # how many writes each memory has seen
         self._version: dict[Value, int] = {}  # of a Value's memory, when the Value was made
         self._held: list[Any] = []  # what was seen: its ids must not be given to others meanwhile
@@ -63,7 +65,7 @@ class Recorder:
             part, made = "update", tuple([self._next(x, line) for x in results])
         else:
             part = "backward" if inside & BACKWARD else "forward"
-            made = tuple([self._result(y) for y in results])
+            made = tuple([self._result(y, values) for y in results])
             if made[0] in values:  # the forward returned its operand, perhaps after a look at it
                 if not primitive.acts:
                     return None
@@ -80,24 +82,22 @@ class Recorder:
 
     def program(self, returned) -> Program:
         """Return the program of a function that returned this."""
-        structure = self._structure(returned)
+        structure = rebuilt(returned, self._returned)
+        for leaf in list(self._leaves.values()):
+            value = self._value(leaf, "").root()
+            # An optimiser passes over what has no gradient, but would not if it had one.
+            if value.origin != "result" and leaf.grad is None and value not in self.gradients:
+                self.gradients_before.setdefault(value, False)
         before = tuple(self.gradients_before.items())
         gradients = tuple(self.gradients.items())
         return Program(tuple(self.instructions), structure, gradients, before)
 
-    def _structure(self, returned):
-        if isinstance(returned, Tensor):
-            return self._value(returned, "the function's result")
-        if isinstance(returned, (tuple, list)):
-            parts = [self._structure(part) for part in returned]
-            return type(returned)(*parts) if hasattr(returned, "_fields") else type(returned)(parts)
-        if isinstance(returned, dict):
-            return {key: self._structure(part) for key, part in returned.items()}
-        if returned is None or isinstance(returned, (bool, int, float, str)):
-            return returned
+    def _returned(self, y):
+        if isinstance(y, Tensor):
+            return self._value(y, "the function's result")
         raise RecordingError(
-            f"compile: the function returned a {type(returned).__name__}; it must return tensors, "
-            "or tuples, lists and dictionaries of tensors"
+            f"compile: the function returned a {type(y).__name__}; it must return tensors, or "
+            "tuples, lists and dictionaries of tensors"
         )
 
     # ---- Values
@@ -109,7 +109,7 @@ class Recorder:
         self._values[id(array)] = value
         self._version[value] = self._writes.setdefault(memory, 0)
         if tensor.requires_grad and tensor.is_leaf:
-            self._leaves[id(tensor)] = tensor, value
+            self._leaves[id(tensor)] = tensor
         return value
 
     def _value(self, tensor, line):
@@ -121,7 +121,7 @@ class Recorder:
             # It is a view, and its memory was written through another one.
             return self._new(tensor, value.origin, value.source, value, value.name)
         if tensor.requires_grad and tensor.is_leaf:
-            self._leaves.setdefault(id(tensor), (tensor, value))
+            self._leaves[id(tensor)] = tensor
         return value
 
     def _next(self, tensor, line):
@@ -134,9 +134,13 @@ class Recorder:
         self._writes[before.memory] += 1
         return self._new(tensor, before.origin, before.source, before, before.name)
 
-    def _result(self, y):
+    def _result(self, y, operands):
         """Return a new Value, or the operand's, if a forward returned the operand itself."""
-        return self._values.get(id(array_of(y))) or self._new(y, "result")
+        known = self._values.get(id(array_of(y)))
+        value = known or self._new(y, "result")
+        if not known and value.memory not in {x.memory for x in operands} and value.repeats():
+            value.strides = np.empty(value.shape, value.dtype).strides  # as a replay has it
+        return value
 
     def _found(self, tensor, line):
         """Return a Value for an array that no instruction made."""
@@ -148,7 +152,7 @@ class Recorder:
             )
         if not array.flags.writeable and array.base is None:
             return self._new(tensor, "constant", tensor)
-        for leaf in [*self.leaves, *(leaf for leaf, _ in self._leaves.values())]:
+        for leaf in list(self._leaves.values()):
             if leaf.grad is tensor:
                 value = self._value(leaf, line)
                 self.gradients_before[value.root()] = True

@@ -63,11 +63,11 @@ class Replay:
         primitive, operands, static, results = instruction[:4]
         arrays = [self._array_for(x) for x in operands]
         if isinstance(primitive, Loop):
-            from minigrad.program.loops import bound  # only where there are kernels
+            from minigrad.program.loops import prepared  # only where there are kernels
 
             made = [self._memory[y] for y in results]
             self._arrays.update(zip(results, made, strict=True))
-            return bound(primitive, arrays, made), (), {}
+            return prepared(primitive, arrays, made), (), {}
         kernel, wanted = primitive.kernel, None
         if kernel and current.interpreter.accelerates and arrays[0].dtype in kernel.dtypes:
             wanted = kernel.results(*arrays, **static)

@@ -11,34 +11,30 @@ def images(seed, *shape, double=False):
     return drawn if double else drawn.astype(np.float32)
 
 
-def classifier():
-    """A step on images and labels, its model and its Adam."""
-    model = nn.Sequential(nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+def trained(model, loss_of):
+    """A step of Adam on loss_of(model, *arrays), the model, and its Adam."""
     adam = optim.Adam(model.parameters())
 
-    def step(x, labels):
-        loss = cross_entropy(model(x), labels)
+    def step(*arrays):
+        loss = loss_of(model, *arrays)
         adam.zero_grad()
         loss.backward()
         adam.step()
         return {"loss": loss}
 
     return step, model, adam
+
+
+def classifier():
+    """A step on images and labels, its model and its Adam."""
+    model = nn.Sequential(nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+    return trained(model, lambda model, x, labels: cross_entropy(model(x), labels))
 
 
 def perceptron(*layers):
     """A step on arrays (N, 4), its model, which has those layers in the middle, and its Adam."""
     model = nn.Sequential(nn.Linear(4, 3), *layers, nn.Linear(3, 1))
-    adam = optim.Adam(model.parameters())
-
-    def step(x):
-        loss = (model(x) ** 2).mean()
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        return {"loss": loss}
-
-    return step, model, adam
+    return trained(model, lambda model, x: (model(x) ** 2).mean())
 
 
 def everything(*parts):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import Tensor
+from minigrad import Tensor, optim
 from minigrad.program import RecordingError
 from tests.program.helpers import same
 
@@ -104,6 +104,25 @@ def test_each_leaf_has_a_gradient_of_its_own():
         step(np.float32([1]))
         b.grad.copy_(np.float32([0]))
         assert (a.grad.item(), b.grad.item(), c.grad.item()) == (1, 0, 1)
+
+
+def test_a_parameter_without_a_gradient_gets_an_update_once_it_has_one():
+    a, b = (Tensor([1.0], requires_grad=True) for _ in range(2))
+    sgd = optim.SGD([a, b], lr=0.1)
+    step = mg.compile(lambda: sgd.step())
+    for want in (1, 1, 1, 0.9, 0.8):
+        sgd.zero_grad()
+        (a + b if want < 1 else a * 1).sum().backward()
+        step()
+        np.testing.assert_allclose(b.item(), want, rtol=1e-6)
+
+
+def test_a_users_result_that_repeats_elements_is_read_as_it_is():
+    rows = mg.primitive(lambda x: np.broadcast_to(x * 2, (2, 3)), pulls=[lambda g, y, x: g * 2])
+    step = mg.compile(lambda x: rows(x) * 2 + rows(x))
+    for i in range(3):
+        found = step(np.float32([i, 1, 2]))
+        assert found.numpy().tolist() == [[6 * i, 6, 12]] * 2
 
 
 def test_a_view_of_a_state_is_returned_as_a_copy():
