@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from minigrad.core.backward import clone
 from minigrad.program.instructions import Instruction, Program, Value, rebuilt
 
 
@@ -41,7 +40,7 @@ def without_repeats(program: Program) -> Program:
     for i in program.instructions:
         i = i._replace(operands=tuple([same.get(x, x) for x in i.operands]))
         alone = any(y.memory in written or y in own for y in i.results)
-        if not i.acts and not alone and i.primitive is not clone:
+        if not i.acts and not alone:
             key = (i.primitive, i.operands, frozen(i.static))
             if key in first:
                 same.update(zip(i.results, first[key], strict=True))
