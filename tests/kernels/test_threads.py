@@ -155,7 +155,8 @@ _, status = os.waitpid(child, 0)
 assert status == 0 and os.read(reader, 100).decode() == want == work()
 child = os.fork()
 if child == 0:
-    sys.exit(work() != want)  # this one ends as programs do
+    # This one has a thread of its own beside the one that forked, and ends as programs do.
+    sys.exit(work() != want or threading.active_count() != 2)
 assert os.waitpid(child, 0)[1] == 0
 print("alive")
 """
