@@ -7,15 +7,16 @@ a, single numbers are read, by strides; only a large a is packed, too, tile by t
 
     for each slab of K, at most DEPTH deep:
         perhaps pack a's tiles
-        for each strip of columns:
-            pack b's panels
-            for each block of tiles, whose part of a fits into a core's cache:
-                for each panel of the strip:            # stays in the nearer cache
-                    for each tile of the block:         # its part of a comes from the farther one
-                        for each k: …                   # tile.py
+        for each part of y, which is some panels wide and some tiles high:
+            pack the part's panels of b                     # these stay in a core's cache
+            for each block of the part's tiles:             # and so does its part of a
+                for each panel:
+                    for each tile of the block:
+                        for each k: …                       # tile.py
 
-The threads share the packing, and then the tiles: the three loops over blocks, panels and tiles are
-one sequence, which is cut into pieces of equal work. (After Goto & van de Geijn 2008.)
+The threads share the parts. A thread that packs panels multiplies them, too: no other waits for
+them, and they are where they are needed. If y is high and narrow, several parts pack the same
+panels. (After Goto & van de Geijn 2008.)
 
 So one function serves the three layouts of a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. An element
 is always summed over k in order: its bits depend neither on the number of threads nor on the cuts.
@@ -26,16 +27,19 @@ import numpy as np
 from minigrad import ops
 from minigrad.kernels import vectors
 from minigrad.kernels.compile import accelerates, contiguous, jit
-from minigrad.kernels.threads import team, together
+from minigrad.kernels.pool import threads_of, together
+from minigrad.kernels.threads import team
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
-STRIP = 2**21  # bytes of b, at most, that are packed at a time, and stay in the caches
+PAGES = 128  # rows of y, at most, that a panel goes over: each lies on another page
 LARGE = 2**20  # bytes of a above which it is packed: its rows or columns lie on too many pages
-GROUP = 8  # panels or tiles that are packed together, because they lie on the same pages,
-GROUPS = 8  # unless there would be fewer groups of panels, for as many threads
-PIECES = 64  # that a product is cut into, at most, for as many threads
+ALIAS = 2**11  # bytes: rows that are a multiple of it apart take each other's place in the cache
+AHEAD = 8  # rows of b that are fetched before they are packed: they lie on other pages
+GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache
+TOGETHER = 8  # tiles of a that are packed together, because they lie on the same pages
+PARTS = 4  # of y, at least, for each thread
 SERIAL = 2**20  # multiply-adds below which waking the other threads costs more than it saves
 
 
@@ -50,6 +54,8 @@ def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
     if not turned:  # row after row: the next one may be on another page
         for k in range(depth):
             row, within = (first + k) * M, b.size - (first + k) * M - starts[end - 1]
+            for j in range(starts[begin], starts[end - 1] + width, lanes):
+                vectors.prefetch(b, row + AHEAD * M + j)  # an address beyond b's does no harm
             for p in range(begin, end):
                 to = (p * depth + k) * width
                 if width <= within:
@@ -75,24 +81,39 @@ def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
 
 
 @jit()
-def _tiles(start, stop, a, places, row, step, b, columns, first, depth, out, rows, M, lanes):
-    """A part of the sequence of tiles, which is counted in registers of y, a tile's row each.
+def _tiles(a, places, row, step, b, columns, depth, out, rows, M, lanes, more):
+    """Multiply rows of a by packed panels of b, into those rows and columns of y.
 
     Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t]. b
     has the panels that begin at these columns.
     """
-    tiles, wide = places.size, WIDTH * lanes
-    blocks, done = -(-rows[-1] * depth * a.itemsize // CACHE), 0
+    wide, high = WIDTH * lanes, rows[-1] - rows[0]
+    blocks = max(-(-high * depth * a.itemsize // CACHE), -(-high // PAGES))
     for block in range(blocks):
-        begin, end = block * tiles // blocks, (block + 1) * tiles // blocks
+        begin, end = block * places.size // blocks, (block + 1) * places.size // blocks
         for panel, column in enumerate(columns):
-            width = min(WIDTH, (M - column + lanes - 1) // lanes)
-            skipped, taken = -(-(start - done) // width), -(-(stop - done) // width)
-            for t in range(max(begin, begin + skipped), min(end, begin + taken)):
+            for t in range(begin, end):
                 tile(rows[t + 1] - rows[t], min(wide, M - column), a, places[t], row, step,
                      b, panel * wide * depth, depth, out, rows[t] * M + column, M,
-                     first > 0)  # fmt: skip
-            done += (end - begin) * width
+                     more)  # fmt: skip
+
+
+@jit()
+def _parts(start, stop, groups, chunks, b, turned, K, columns, first, depth, left, out, rows, M,
+           lanes):  # fmt: skip
+    """Compute parts of y. Each has a group of panels and a chunk of tiles; chunks come first."""
+    a, places, row, step = left
+    wide, tiles, panels = WIDTH * lanes, places.size, columns.size
+    memory = vectors.aligned(-(-panels // groups) * wide * depth, b)
+    for part in range(start, stop):
+        group, chunk = part // chunks, part % chunks
+        some = columns[group * panels // groups : (group + 1) * panels // groups]
+        right = memory[: some.size * wide * depth]
+        if chunk == 0 or part == start:
+            _pack(0, some.size, b, turned, K, M, first, depth, some, lanes, right)
+        begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
+        _tiles(a, places[begin:end], row, step, right, some, depth, out, rows[begin : end + 1], M,
+               lanes, first > 0)  # fmt: skip
 
 
 @jit()
@@ -102,38 +123,26 @@ def _cuts(count, total, parts):
 
 
 @jit()
-def _places(rows, row, first):
-    """Where the tiles that begin at these rows of a begin in memory."""
-    return rows[:-1] * row + first
-
-
-@jit()
 def _multiply(pool, a, row, step, b, turned, out, N, K, M, lanes):
     """out = a b, all flat: a[i · row + k · step], and b (K, M), or (M, K) if turned."""
     tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
     panels, wide = -(-M // (WIDTH * lanes)), WIDTH * lanes
     rows, columns = _cuts(tiles, N, tiles), _cuts(panels - 1, wide, 1)
+    wanted = PARTS * threads_of(pool)
+    groups = min(panels, max(-(-panels // GROUP), wanted))
+    chunks = min(tiles, -(-wanted // groups))
     slabs = -(-K // DEPTH)
     for slab in range(slabs):
         first = slab * K // slabs
         depth = (slab + 1) * K // slabs - first
-        left, places, down, along = a, _places(rows, row, first * step), row, step
-        if a.nbytes > LARGE:
-            left = vectors.aligned(tiles * high * depth, a)
-            places, down, along = _cuts(tiles - 1, high * depth, 1), 1, high
-            packing = a, step == 1, K, N, first, depth, rows[:-1], lanes, left
-            together(pool, _pack, tiles, -(-tiles // GROUP), packing)
-        strips = -(-panels * wide * depth * a.itemsize // STRIP)
-        for strip in range(strips):
-            some = columns[strip * panels // strips : (strip + 1) * panels // strips]
-            right = vectors.aligned(some.size * wide * depth, b)
-            pieces = min(PIECES, tiles * some.size)
-            groups = min(some.size, max(-(-some.size // GROUP), min(pieces, GROUPS)))
-            packing = b, turned, K, M, first, depth, some, lanes, right
-            together(pool, _pack, some.size, groups, packing)
-            registers = (min(some[-1] + wide, M) - some[0] + lanes - 1) // lanes
-            operands = left, places, down, along, right, some, first, depth, out, rows, M, lanes
-            together(pool, _tiles, tiles * registers, pieces, operands)
+        left = a, rows[:-1] * row + first * step, row, step
+        if a.nbytes > LARGE or row * a.itemsize % ALIAS == 0:
+            packed = vectors.aligned(tiles * high * depth, a)
+            packing = a, step == 1, K, N, first, depth, rows[:-1], lanes, packed
+            together(pool, _pack, tiles, -(-tiles // TOGETHER), packing)
+            left = packed, _cuts(tiles - 1, high * depth, 1), 1, high
+        arguments = groups, chunks, b, turned, K, columns, first, depth, left, out, rows, M, lanes
+        together(pool, _parts, groups * chunks, groups * chunks, arguments)
 
 
 def _flat(x):

@@ -173,6 +173,12 @@ def run(pool, function, data, count, pieces):
     return failed
 
 
+@jit()
+def threads_of(pool):
+    """Return how many threads there are, 1 if the calling thread is alone."""
+    return get(pool, WORKERS) + 1 if pool else 1
+
+
 @register_jitable
 def together(pool, task, count, pieces, arguments):
     """Do task(start, stop, *arguments) for ranges that make up range(count), by whoever is free.
