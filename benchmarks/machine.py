@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.jobs import shareable
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 from minigrad.kernels.vectors import REGISTER
 from minigrad.processors import get_num_threads

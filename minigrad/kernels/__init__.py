@@ -28,6 +28,7 @@ def _load():
         "gemm",
         "conv",
         "pooling",
+        "concatenate",
         "normalize",
         "draws",
         "adam",

@@ -109,10 +109,26 @@ def call_lock(typing, function, lock, wait):
     return types.void(types.int64, types.int64, types.int64), lower
 
 
+ROOM = 256  # numbers of 8 bytes that the arguments of a bound function may take
+
+
 @intrinsic
-def bound(typing, task, arguments):
-    """The addresses of a function of (start, stop, data) that calls task(start, stop, *arguments),
-    and of data, where the arguments are as long as the caller runs.
+def room(typing):
+    """The address of memory for `bound`, for as long as the caller runs."""
+
+    def lower(context, builder, signature, args):
+        memory = cgutils.alloca_once(builder, ir.ArrayType(I64, ROOM))
+        return builder.ptrtoint(memory, I64)
+
+    return types.int64(), lower
+
+
+@intrinsic
+def bound(typing, task, arguments, data):
+    """The address of a function of (start, stop, data) that calls task(start, stop, *arguments).
+
+    The arguments are written into the memory at the address `data`; whoever calls the function must
+    keep their arrays alive.
     """
     arguments_of = (types.int64, types.int64, *arguments.types)
     wanted = task.get_call_type(typing, arguments_of, {})
@@ -120,8 +136,9 @@ def bound(typing, task, arguments):
     def lower(context, builder, signature, args):
         compiled = task.dispatcher.get_compile_result(wanted.replace(return_type=None))
         context.add_linking_libs([compiled.library])
-        data = cgutils.alloca_once(builder, args[1].type)
-        builder.store(args[1], data)
+        values = _uncounted(context, builder, arguments, args[1])
+        assert context.get_abi_sizeof(values.type) <= 8 * ROOM, "too many arguments for ROOM"
+        builder.store(values, builder.inttoptr(args[2], values.type.as_pointer()))
         kind = ir.FunctionType(I64, [I64, I64, I64])
         name = f"{compiled.fndesc.mangled_name}.bound"
         function = builder.module.globals.get(name)
@@ -129,16 +146,34 @@ def bound(typing, task, arguments):
             function = ir.Function(builder.module, kind, name)
             function.linkage = "internal"
             inside = ir.IRBuilder(function.append_basic_block())
-            values = inside.load(inside.inttoptr(function.args[2], data.type))
-            values = [inside.extract_value(values, i) for i in range(len(arguments.types))]
+            found = inside.load(inside.inttoptr(function.args[2], values.type.as_pointer()))
+            found = [inside.extract_value(found, i) for i in range(len(arguments.types))]
             status, _ = context.call_internal_no_propagate(
-                inside, compiled.fndesc, compiled.signature, [*function.args[:2], *values]
+                inside, compiled.fndesc, compiled.signature, [*function.args[:2], *found]
             )
             inside.ret(inside.zext(status.is_error, I64))
-        addresses = builder.ptrtoint(function, I64), builder.ptrtoint(data, I64)
-        return context.make_tuple(builder, signature.return_type, addresses)
+        return builder.ptrtoint(function, I64)
 
-    return types.UniTuple(types.int64, 2)(task, arguments), lower
+    return types.int64(task, arguments, data), lower
+
+
+def _uncounted(context, builder, kind, value):
+    """The value with arrays that nobody counts the uses of.
+
+    They may outlive the call that bound them, and threads that count together wait for each other.
+    """
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        for part in ("meminfo", "parent"):
+            setattr(array, part, ir.Constant(getattr(array, part).type, None))
+        return array._getvalue()
+    if isinstance(kind, types.BaseTuple):
+        parts = enumerate(kind.types)
+        parts = [
+            _uncounted(context, builder, part, builder.extract_value(value, i)) for i, part in parts
+        ]
+        return context.make_tuple(builder, kind, parts)
+    return value
 
 
 @intrinsic

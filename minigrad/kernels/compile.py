@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import threading
 
 import llvmlite.binding as llvm
 import numba
@@ -10,8 +11,6 @@ import numpy as np
 
 from minigrad.core.primitive import Kernel
 from minigrad.kernels.cache import Cache
-
-__all__ = ["COMPILED", "accelerates", "contiguous", "flat", "jit", "like"]
 
 COMPILED = (np.dtype("float32"), np.dtype("float64"))  # other dtypes go to the forward
 
@@ -59,12 +58,29 @@ def jit(task=None, **options):
     return decorate
 
 
+class _Collecting(threading.local):
+    """The jobs that a thread collects to do them later, or None: see jobs.py."""
+
+    jobs: list | None = None
+
+
+collecting = _Collecting()
+
+
+class CopyNeeded(Exception):
+    """A kernel would copy an operand while its jobs are collected, and not each time again."""
+
+
 def contiguous(array):
     """Return the array itself, or a copy that is C-contiguous, aligned and writable.
 
     numba compiles a kernel anew for each layout and for read-only arrays, so only one is used.
     """
-    return array if array.flags.carray else np.array(array, order="C")
+    if array.flags.carray:
+        return array
+    if collecting.jobs is not None:
+        raise CopyNeeded
+    return np.array(array, order="C")
 
 
 def flat(array):
@@ -72,11 +88,15 @@ def flat(array):
     return contiguous(array).reshape(-1)
 
 
-def accelerates(primitive, results, dtypes=COMPILED):
-    """Register the decorated function as `run`, with `results`, of a primitive's `Kernel`."""
+def accelerates(primitive, results, dtypes=COMPILED, only_jobs=False):
+    """Register the decorated function as `run`, with `results`, of a primitive's `Kernel`.
+
+    only_jobs: whether all that it does to values are jobs, so that they can be collected
+    """
 
     def register(run):
         primitive.kernel = Kernel(dtypes, results, run)
+        run.only_jobs = only_jobs
         return run
 
     return register

@@ -14,6 +14,9 @@ where the patches of a batch would take 14 MB. Blocks are cut by shape alone, an
 added in a fixed order: the result does not depend on the number of threads.
 """
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from minigrad import ops
@@ -21,7 +24,7 @@ from minigrad.kernels import vectors
 from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.gemm import SERIAL
 from minigrad.kernels.geometry import convolution_layout, transposed_layout
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.jobs import shareable
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile_of_places
 from minigrad.ops.images import window_places
 
@@ -163,7 +166,7 @@ def _convolved(x, w, b, *, stride, padding):
     return _unless_empty(x, w, b, shape=(len(x), len(w), *places))
 
 
-@accelerates(ops.convolution, _convolved)
+@accelerates(ops.convolution, _convolved, only_jobs=True)
 def convolution(y, x, w, b, *, stride, padding):
     F, C, *kernel = w.shape
     lanes = vectors.REGISTER // x.itemsize
@@ -176,23 +179,37 @@ def _transposed(x, w, *, stride, padding, size):
     return _unless_empty(x, w, shape=(len(x), w.shape[1], *size))
 
 
-@accelerates(ops.convolution_transpose, _transposed)
+@accelerates(ops.convolution_transpose, _transposed, only_jobs=True)
 def convolution_transpose(y, x, w, *, stride, padding, size):
     (F, C, *kernel), shape, size = w.shape, x.shape[2:], tuple(size)
     lanes = vectors.REGISTER // x.itemsize
     how = tuple(kernel), tuple(stride), tuple(padding)
     layout, parts = transposed_layout(F, C, *how, shape, size, lanes)
-    backwards = w.transpose(1, 0, 2, 3)
-    kernels = (backwards[:, :, i :: stride[0], j :: stride[1]][..., ::-1, ::-1] for i, j in parts)
-    matrix = np.concatenate([part.reshape(-1) for part in kernels])
+    order = _parts_of_kernel(w.shape, how[1], tuple(parts))
+    matrix = np.empty(order.size, w.dtype)
+    _reorder(1, order.size, contiguous(w).reshape(-1), order, matrix)
     _correlation(contiguous(x), matrix, np.zeros(C, x.dtype), layout, y)
+
+
+@lru_cache(maxsize=32)
+def _parts_of_kernel(shape, stride, parts):
+    """Return which element of w comes where, when each phase has its part of the kernel, turned."""
+    backwards = np.arange(math.prod(shape)).reshape(shape).transpose(1, 0, 2, 3)
+    kernels = (backwards[:, :, i :: stride[0], j :: stride[1]][..., ::-1, ::-1] for i, j in parts)
+    return np.concatenate([part.reshape(-1) for part in kernels])
+
+
+@shareable()
+def _reorder(start, stop, x, order, out):
+    for i in range(start, stop):
+        out[i] = x[order[i]]
 
 
 def _weights(x, g, *, stride, padding, kernel):
     return _unless_empty(x, g, shape=(g.shape[1], x.shape[1], *kernel))
 
 
-@accelerates(ops.convolution_weight, _weights)
+@accelerates(ops.convolution_weight, _weights, only_jobs=True)
 def convolution_weight(y, x, g, *, stride, padding, kernel):
     (N, C, *size), F = x.shape, g.shape[1]
     how = tuple(kernel), tuple(stride), tuple(padding)
@@ -204,4 +221,14 @@ def convolution_weight(y, x, g, *, stride, padding, kernel):
     sums = np.empty((-(-N // lanes), max(F, SIDE), max(K, SIDE)), x.dtype)
     pieces = len(sums) if N * F * K * layout.places.size > SERIAL else 1
     _weight_blocks(pieces, len(sums), contiguous(x), contiguous(g), layout, lanes, sums)
-    y[...] = sums.sum(axis=0)[:F, :K].reshape(y.shape)
+    _add_blocks(1, F, sums, y.reshape(F, K))
+
+
+@shareable()
+def _add_blocks(start, stop, sums, out):
+    """out = the sums of all blocks, in their order."""
+    for f in range(start, stop):
+        out[f] = sums[0, f, : out.shape[1]]
+        for block in range(1, len(sums)):
+            for k in range(out.shape[1]):
+                out[f, k] += sums[block, f, k]

@@ -4,8 +4,8 @@ import numpy as np
 
 from minigrad import ops, rng
 from minigrad.kernels.compile import accelerates, flat, like
+from minigrad.kernels.jobs import shareable
 from minigrad.kernels.scalars import inline
-from minigrad.kernels.threads import shareable
 
 PIECE = 2**13  # counters that a thread takes at a time
 

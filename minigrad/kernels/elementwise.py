@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.kernels import scalars
 from minigrad.kernels.compile import accelerates, flat, like
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.jobs import shareable
 from minigrad.ops.arithmetic import _chain
 
 PIECE = 2**14  # elements that a thread takes at a time
@@ -22,7 +22,7 @@ def _of_one(primitive, scalar):
     task.__qualname__ = f"{primitive.name}_loop"  # compiled code is linked by name
     loop = shareable(fastmath=False)(task)
 
-    @accelerates(primitive, like)
+    @accelerates(primitive, like, only_jobs=True)
     def run(y, x):
         loop(x.size // PIECE, x.size, flat(x), flat(y))
 
@@ -39,6 +39,7 @@ LOOPS = {
         (ops.tanh, scalars.tanh),
         (ops.sigmoid, scalars.sigmoid),
         (ops.softplus, scalars.softplus),
+        (ops.relu, scalars.relu),
     )
 }
 
@@ -50,7 +51,7 @@ def _elu_loop(start, stop, x, alpha, out):
         out[i] = scalars.elu(x[i], alpha)
 
 
-@accelerates(ops.elu, like)
+@accelerates(ops.elu, like, only_jobs=True)
 def elu(y, x, *, alpha):
     _elu_loop(x.size // PIECE, x.size, flat(x), x.dtype.type(alpha), flat(y))
 
@@ -62,7 +63,7 @@ def _elu_pull_loop(start, stop, g, y, alpha, out):
         out[i] = scalars.elu_pull(g[i], y[i], alpha)
 
 
-@accelerates(ops.elu_pull, like)
+@accelerates(ops.elu_pull, like, only_jobs=True)
 def elu_pull(h, g, y, *, alpha):
     _elu_pull_loop(g.size // PIECE, g.size, flat(g), flat(y), g.dtype.type(alpha), flat(h))
 
@@ -74,12 +75,16 @@ def _leaky_relu_loop(start, stop, g, x, slope, out):
         out[i] = scalars.leaky_relu_pull(g[i], x[i], slope)
 
 
-@accelerates(ops.leaky_relu, lambda x, negative_slope: like(x) if negative_slope else None)
+@accelerates(
+    ops.leaky_relu,
+    lambda x, negative_slope: like(x) if negative_slope else None,
+    only_jobs=True,
+)
 def leaky_relu(y, x, *, negative_slope):
     leaky_relu_pull(y, x, x, negative_slope=negative_slope)
 
 
-@accelerates(ops.leaky_relu_pull, like)
+@accelerates(ops.leaky_relu_pull, like, only_jobs=True)
 def leaky_relu_pull(h, g, x, *, negative_slope):
     slope = g.dtype.type(negative_slope)
     _leaky_relu_loop(g.size // PIECE, g.size, flat(g), flat(x), slope, flat(h))
@@ -108,7 +113,11 @@ def _chain_loop(start, stop, g, slope, a, b, out):
         out[i] = scalars.chain(g[i], slope[i], a[i], b[i])
 
 
-@accelerates(_chain, lambda g, slope, *at: _broadcast(g, slope, *at) if 0 < len(at) < 3 else None)
+@accelerates(
+    _chain,
+    lambda g, slope, *at: _broadcast(g, slope, *at) if 0 < len(at) < 3 else None,
+    only_jobs=True,
+)
 def chain(y, g, slope, *at):
     arrays = _spread([g, slope, at[0], at[-1]], y.shape)
     _chain_loop(y.size // PIECE, y.size, *arrays, flat(y))
@@ -121,6 +130,6 @@ def _itakura_saito_loop(start, stop, q, p, out):
         out[i] = scalars.itakura_saito(np.float64(q[i]), np.float64(p[i]))
 
 
-@accelerates(ops.itakura_saito, _broadcast)
+@accelerates(ops.itakura_saito, _broadcast, only_jobs=True)
 def itakura_saito(y, q, p):
     _itakura_saito_loop(y.size // PIECE, y.size, *_spread([q, p], y.shape), flat(y))

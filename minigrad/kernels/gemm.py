@@ -27,8 +27,8 @@ import numpy as np
 from minigrad import ops
 from minigrad.kernels import vectors
 from minigrad.kernels.compile import accelerates, contiguous, jit
-from minigrad.kernels.pool import threads_of, together
-from minigrad.kernels.threads import team
+from minigrad.kernels.jobs import shareable
+from minigrad.kernels.pool import OWNER, threads_of, together
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile
 
 DEPTH = 512  # rows of b, at most, that are packed at a time
@@ -122,9 +122,10 @@ def _cuts(count, total, parts):
     return np.arange(count + 1) * total // parts
 
 
-@jit()
-def _multiply(pool, a, row, step, b, turned, out, N, K, M, lanes):
+@shareable()
+def _multiply(pool, shares, a, row, step, b, turned, out, N, K, M, lanes):
     """out = a b, all flat: a[i · row + k · step], and b (K, M), or (M, K) if turned."""
+    pool = pool if shares else 0
     tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
     panels, wide = -(-M // (WIDTH * lanes)), WIDTH * lanes
     rows, columns = _cuts(tiles, N, tiles), _cuts(panels - 1, wide, 1)
@@ -161,13 +162,25 @@ def _product(y, a, b):
     if 5 * -(-N // lanes) * M < 4 * -(-M // lanes) * N:  # y is narrow: on its side it wastes less
         side = np.empty((M, N), a.dtype)
         _product(side, b.T, a.T)
-        y[...] = side.T
+        _transpose(1, N, side, y)
     elif K == 0 or y.size == 0:
-        y[...] = 0
+        _clear(1, y.size, y.reshape(-1))
     else:
         (a, row, step), (b, _, turned) = _flat(a), _flat(b)
-        pool = team(N * K * M > SERIAL)
-        _multiply(pool, a, row, step, b, turned > 1, y.reshape(-1), N, K, M, lanes)
+        shares = int(N * K * M > SERIAL)
+        _multiply(OWNER, shares, a, row, step, b, turned > 1, y.reshape(-1), N, K, M, lanes)
+
+
+@shareable()
+def _clear(start, stop, out):
+    out[start:stop] = 0
+
+
+@shareable()
+def _transpose(start, stop, x, out):
+    for i in range(start, stop):
+        for j in range(len(x)):
+            out[i, j] = x[j, i]
 
 
 TINY = 2**11  # multiply-adds that NumPy does sooner than a call of the kernel begins
@@ -180,7 +193,7 @@ def _matrices(a, b):
     return ((batch + (a.shape[-2], b.shape[-1]), a.dtype),)
 
 
-@accelerates(ops.bmm, _matrices)
+@accelerates(ops.bmm, _matrices, only_jobs=True)
 def bmm(y, a, b):
     if a.ndim == b.ndim == 2:
         return _product(y, a, b)
@@ -206,6 +219,6 @@ def _outer(x, g):
     return (((g.shape[1], x.shape[1]), x.dtype),) if x.size * g.shape[1] >= TINY else None
 
 
-@accelerates(ops.linear_weight, _outer)
+@accelerates(ops.linear_weight, _outer, only_jobs=True)
 def linear_weight(y, x, g):
     _product(y, g.T, x)

@@ -8,7 +8,7 @@ channels. A thread goes through its piece row by row, in the order of memory, wh
 import numpy as np
 
 from minigrad.kernels.compile import accelerates, contiguous, jit
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.jobs import shareable
 from minigrad.ops import normalization
 
 PIECES = 32  # that the channels are divided into, at most,
@@ -71,14 +71,15 @@ def _products(g, x, centre, columns):
     return total, along
 
 
+@jit(fastmath=False)
+def _inverse_deviation(variance, eps):
+    return variance.dtype.type(1) / np.sqrt(variance + eps)
+
+
 @shareable()
-def _normalize_pull(start, stop, g, x, mean, r, L, out):
-    columns, mean, r, count = (
-        slice(start * L, stop * L),
-        mean[start:stop],
-        r[start:stop],
-        len(x) * L,
-    )
+def _normalize_pull(start, stop, g, x, mean, variance, eps, L, out):
+    columns, count, mean = slice(start * L, stop * L), len(x) * L, mean[start:stop]
+    r = _inverse_deviation(variance[start:stop], eps)
     centre, scale = _expanded(mean, L), _expanded(r, L)
     total, along = _products(g, x, centre, columns)
     average, slope = np.empty_like(mean), np.empty_like(mean)
@@ -92,10 +93,11 @@ def _normalize_pull(start, stop, g, x, mean, r, L, out):
 
 
 @shareable()
-def _normalized_sum(start, stop, g, x, mean, L, out):
-    columns = slice(start * L, stop * L)
+def _normalized_sum(start, stop, g, x, mean, variance, eps, L, out):
+    columns, out = slice(start * L, stop * L), out[start:stop]
     _, along = _products(g, x, _expanded(mean[start:stop], L), columns)
-    _folded(along, L, 1.0, out[start:stop])
+    _folded(along, L, 1.0, out)
+    out *= _inverse_deviation(variance[start:stop], eps)
 
 
 def _by_channel(x):
@@ -118,7 +120,11 @@ def _unless_empty(x, *results):
     return results if x.size else None
 
 
-@accelerates(normalization.moments, lambda x: _unless_empty(x, _channel(x), _channel(x)))
+@accelerates(
+    normalization.moments,
+    lambda x: _unless_empty(x, _channel(x), _channel(x)),
+    only_jobs=True,
+)
 def moments(mean, variance, x):
     _moments(*_by_channel(x), *_rows(x), mean, variance)
 
@@ -127,32 +133,42 @@ def _normalized(x, weight, bias, eps):
     return _unless_empty(x, (x.shape, x.dtype), _channel(x), _channel(x))
 
 
-@accelerates(normalization._batch_norm, _normalized)
+@shareable(fastmath=False)
+def _scale_and_shift(start, stop, mean, variance, weight, bias, eps, scale, shift):
+    for c in range(start, stop):
+        scale[c] = weight[c] / np.sqrt(variance[c] + eps)
+        shift[c] = bias[c] - mean[c] * scale[c]
+
+
+@accelerates(normalization._batch_norm, _normalized, only_jobs=True)
 def batch_norm(y, mean, variance, x, weight, bias, *, eps):
     moments(mean, variance, x)
-    scale = weight / np.sqrt(variance + x.dtype.type(eps))
     rows, L = _rows(x)
-    shift = bias - mean * scale
-    _affine(*_by_channel(x), rows, contiguous(scale), contiguous(shift), L, _rows(y)[0])
+    scale, shift, C = np.empty_like(mean), np.empty_like(mean), mean.size
+    weight, bias = contiguous(weight), contiguous(bias)
+    _scale_and_shift(1, C, mean, variance, weight, bias, x.dtype.type(eps), scale, shift)
+    _affine(*_by_channel(x), rows, scale, shift, L, _rows(y)[0])
 
 
 def _like_x(g, x, mean, variance, eps):
     return _unless_empty(x, (x.shape, x.dtype))
 
 
-@accelerates(normalization.batch_norm_pull, _like_x)
+@accelerates(normalization.batch_norm_pull, _like_x, only_jobs=True)
 def batch_norm_pull(h, g, x, mean, variance, *, eps):
     rows, L = _rows(x)
-    r = 1 / np.sqrt(variance + x.dtype.type(eps))
-    _normalize_pull(*_by_channel(x), _rows(g)[0], rows, contiguous(mean), r, L, _rows(h)[0])
+    variance, eps = contiguous(variance), x.dtype.type(eps)
+    _normalize_pull(
+        *_by_channel(x), _rows(g)[0], rows, contiguous(mean), variance, eps, L, _rows(h)[0]
+    )
 
 
 def _like_channels(g, x, mean, variance, eps):
     return _unless_empty(x, _channel(x))
 
 
-@accelerates(normalization.normalized_sum, _like_channels)
+@accelerates(normalization.normalized_sum, _like_channels, only_jobs=True)
 def normalized_sum(y, g, x, mean, variance, *, eps):
     rows, L = _rows(x)
-    _normalized_sum(*_by_channel(x), _rows(g)[0], rows, contiguous(mean), L, y)
-    y *= 1 / np.sqrt(variance + x.dtype.type(eps))
+    variance, eps = contiguous(variance), x.dtype.type(eps)
+    _normalized_sum(*_by_channel(x), _rows(g)[0], rows, contiguous(mean), variance, eps, L, y)

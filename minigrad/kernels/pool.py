@@ -17,6 +17,7 @@ from minigrad.kernels.atomics import (
     nanoseconds,
     pause,
     put,
+    room,
     swap,
 )
 from minigrad.kernels.compile import jit
@@ -24,6 +25,7 @@ from minigrad.kernels.compile import jit
 SPIN = 1_000_000  # nanoseconds that a worker looks for a job before it sleeps
 PATIENCE = 100_000  # nanoseconds that a job may lose before that counts
 OFTEN = 10  # the pool rests when more than a tenth of the time is lost
+OWNER = -1  # in place of a job's number of pieces
 REST_FROM, REST_TO = 4_000_000, 256_000_000  # nanoseconds that it rests
 
 # Where the numbers of a pool are in its block. What one thread writes while others read lies in a
@@ -144,7 +146,12 @@ def _lose(pool, lost, now):
 
 @jit()
 def run(pool, function, data, count, pieces):
-    """Do a job, and return 1 if it raised an error, else 0."""
+    """Do a job, and return 1 if it raised an error, else 0.
+
+    An OWNER gets the pool, or 0, in place of where to start, and makes jobs itself.
+    """
+    if pieces == OWNER:
+        return call_bound(function, pool, count, data)
     if not _may_share(pool, pieces):
         return call_bound(function, 0, count, data)
     start, own_start = _now(pool), _own_time(pool)
@@ -186,9 +193,23 @@ def together(pool, task, count, pieces, arguments):
     This is for compiled code. pool: what `team` returns. pieces: as many as there are ranges, or
     one if the calling thread is alone. Raises MemoryError if a task raises anything
     """
-    function, data = bound(task, arguments)
+    data = room()
+    function = bound(task, arguments, data)
     if run(pool, function, data, count, pieces):
         raise MemoryError("a kernel had not enough memory for its own arrays")
+
+
+@jit()
+def run_all(pool, jobs):
+    """Do the jobs one after another: rows of a function, its data, count and pieces.
+
+    Return how many were done: all of them, unless one raised an error.
+    """
+    for number in range(len(jobs)):
+        function, data, count, pieces = jobs[number]
+        if run(pool, function, data, count, pieces):
+            return number
+    return len(jobs)
 
 
 @jit()

@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.kernels.compile import accelerates, contiguous, jit
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.jobs import shareable
 from minigrad.ops.images import window_places
 
 
@@ -65,7 +65,7 @@ def _shuffled(x, *, upscale_factor):
     return (((N, C // r**2, H * r, W * r), x.dtype),)
 
 
-@accelerates(ops.pixel_shuffle, _shuffled)
+@accelerates(ops.pixel_shuffle, _shuffled, only_jobs=True)
 def pixel_shuffle(y, x, *, upscale_factor):
     (_, C, H, W), r = x.shape, int(upscale_factor)
     _moved(y, x, _order((C // r**2, r, r, H, W), (0, 3, 1, 4, 2)))
@@ -76,7 +76,7 @@ def _unshuffled(x, *, downscale_factor):
     return (((N, C * r**2, H // r, W // r), x.dtype),)
 
 
-@accelerates(ops.pixel_unshuffle, _unshuffled)
+@accelerates(ops.pixel_unshuffle, _unshuffled, only_jobs=True)
 def pixel_unshuffle(y, x, *, downscale_factor):
     (_, C, H, W), r = x.shape, int(downscale_factor)
     _moved(y, x, _order((C, H // r, r, W // r, r), (0, 2, 4, 1, 3)))

@@ -12,16 +12,16 @@ import numpy as np
 from minigrad import ops
 from minigrad.kernels import scalars
 from minigrad.kernels.compile import accelerates, contiguous, flat, jit
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.jobs import shareable
 from minigrad.ops.reductions import axes_of, reduced_shape
 
 BLOCK = 4096  # numbers that are summed apart
 LANES = 64  # partial sums
-PIECE = 2**13  # elements of log_bernoulli's rows, at least, that a thread takes at a time
+PIECE = 2**13  # elements, at least, that a thread takes at a time
 
 
 @jit(fastmath=False)
-def _sum_row(row, sums):
+def sum_row(row, sums):
     total = row.dtype.type(0)
     for start in range(0, row.size, BLOCK):
         sums[:] = 0
@@ -39,18 +39,18 @@ def _sum_row(row, sums):
     return total
 
 
-@jit(fastmath=False)
-def _sum_rows(x, out):
+@shareable(fastmath=False)
+def _sum_rows(start, stop, x, out):
     sums = np.empty(LANES, x.dtype)
-    for a in range(x.shape[0]):
-        out[a] = _sum_row(x[a], sums)
+    for a in range(start, stop):
+        out[a] = sum_row(x[a], sums)
 
 
-@jit()
-def _sum_columns(x, out):
-    A, N, B = x.shape
+@shareable()
+def _sum_columns(start, stop, x, out):
+    _, N, B = x.shape
     total = np.empty(B, x.dtype)
-    for a in range(A):
+    for a in range(start, stop):
         columns, result = x[a], out[a]  # LLVM makes better code of loops over flat arrays
         result[:] = 0
         for start in range(0, N, BLOCK):
@@ -70,7 +70,7 @@ def _logsumexp_last(x, top, out):
         row, shift = x[a], top[a] if np.isfinite(top[a]) else out.dtype.type(0)
         for j in range(row.size):
             terms[j] = scalars.exp(row[j] - shift)
-        out[a] = shift + np.log(_sum_row(terms, sums))
+        out[a] = shift + np.log(sum_row(terms, sums))
 
 
 @jit(fastmath=False)
@@ -78,7 +78,7 @@ def _log_likelihood(x, logits):
     terms = np.empty(x.size, x.dtype)
     for j in range(x.size):
         terms[j] = scalars.log_bernoulli(x[j], logits[j])
-    return _sum_row(terms, np.empty(LANES, x.dtype))
+    return sum_row(terms, np.empty(LANES, x.dtype))
 
 
 @shareable(fastmath=False)
@@ -91,17 +91,17 @@ def _reduced(x, *, axis, keepdims):
     return ((reduced_shape(x, axis, keepdims), x.dtype),)
 
 
-@accelerates(ops.sum, _reduced)
+@accelerates(ops.sum, _reduced, only_jobs=True)
 def sum(y, x, *, axis, keepdims):
     """Sum adjacent axes at once, as the middle one of three axes, and then any further to the left.
 
     No element is moved.
     """
     if axis is None:  # a short cut for the usual case
-        return _sum_rows(contiguous(x).reshape(1, x.size), y.reshape(1))
+        return _sum_rows(1, 1, contiguous(x).reshape(1, x.size), y.reshape(1))
     axes = sorted(axes_of(x, axis))
     if not axes:
-        y[...] = x
+        _copy(1, x.size, flat(x), flat(y))
     while axes:
         first = last = axes.pop()
         while first - 1 in axes:
@@ -109,16 +109,21 @@ def sum(y, x, *, axis, keepdims):
         left, middle, right = x.shape[:first], x.shape[first : last + 1], x.shape[last + 1 :]
         sizes = [math.prod(part) for part in (left, middle, right)]
         out = np.empty(sizes[0] * sizes[2], x.dtype) if axes else y.reshape(-1)
-        _sum_middle(x.reshape(sizes), out.reshape(sizes[0], sizes[2]))
+        _sum_middle(contiguous(x).reshape(sizes), out.reshape(sizes[0], sizes[2]))
         x = out.reshape(*left, *(1,) * len(middle), *right)
+
+
+@shareable()
+def _copy(start, stop, x, out):
+    out[start:stop] = x[start:stop]
 
 
 def _sum_middle(x, out):
     A, N, B = x.shape
     if B == 1:
-        _sum_rows(contiguous(x).reshape(A, N), out.reshape(A))
+        _sum_rows(min(x.size // PIECE, A), A, x.reshape(A, N), out.reshape(A))
     else:
-        _sum_columns(contiguous(x), out)
+        _sum_columns(min(x.size // PIECE, A), A, x, out)
 
 
 @accelerates(ops.logsumexp, lambda x, **static: _reduced(x, **static) if x.size else None)
@@ -134,7 +139,7 @@ def _without_last(x, logits):
     return ((np.broadcast_shapes(x.shape, logits.shape)[:-1], x.dtype),)
 
 
-@accelerates(ops.log_bernoulli, _without_last)
+@accelerates(ops.log_bernoulli, _without_last, only_jobs=True)
 def log_bernoulli(y, x, logits):
     shape = np.broadcast_shapes(x.shape, logits.shape)
     x, logits = (contiguous(np.broadcast_to(array, shape)) for array in (x, logits))

@@ -158,6 +158,11 @@ def elu_pull(g, y, alpha):
 
 
 @inline
+def relu(x):
+    return x if x > 0 or x != x else type(x)(0)
+
+
+@inline
 def leaky_relu_pull(g, x, slope):
     """With g = x it is leaky_relu. Where slope is 0 the product would be NaN for infinite g."""
     return g if x > ZERO else slope * g if slope != 0 else ZERO

@@ -1,8 +1,9 @@
 """Kernels share their work among threads that leave when others need the processors.
 
-A job is cut into pieces by its shape alone. Whichever thread is free takes the next one, the thread
-with the job like the others, and that thread waits only for pieces that others have begun: pool.py
-shows how. The threads are Python's, in a compiled loop that runs without the interpreter.
+A job is cut into pieces, and no bit of its result depends on where. Whichever thread is free takes
+the next one, the thread with the job like the others, and that thread waits only for pieces that
+others have begun: pool.py shows how, and jobs.py what a job is. The threads are Python's, in a
+compiled loop that runs without the interpreter.
 
 After a job a worker looks for the next one for a millisecond, because in training one follows soon
 and to wake a thread takes longer than many a job; then it sleeps. When a job takes longer than its
@@ -37,8 +38,6 @@ import numpy as np
 
 from minigrad import processors
 from minigrad.kernels import pool
-from minigrad.kernels.compile import jit
-from minigrad.kernels.pool import together
 
 
 class _Pool:
@@ -129,29 +128,3 @@ def team(share=True) -> int:
     if current is None or current.threads != processors.get_num_threads():
         current = _Current.get()
     return current.address
-
-
-def shareable(**options):
-    """Compile task(start, stop, *arguments), to be called with (pieces, count, *arguments).
-
-    task: does what range(start, stop) stands for, of range(count)
-    pieces: into which the work can be cut; with fewer than two, the calling thread does it
-    options: of `jit`
-    """
-
-    def decorate(task):
-        compiled = jit(**options)(task)
-
-        def loop(team, count, pieces, *arguments):
-            together(team, compiled, count, pieces, arguments)
-
-        loop.__qualname__ = f"shared_{task.__qualname__}"  # compiled code is linked by name
-        loop = jit(task=task)(loop)
-
-        def run(pieces, count, *arguments):
-            loop(team(pieces > 1), count, pieces, *arguments)
-
-        run.compiled = loop
-        return run
-
-    return decorate

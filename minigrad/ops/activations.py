@@ -47,7 +47,7 @@ tanh.pulls = (lambda g, y, a: g * (1 - y * y),)
 @primitive(keeps_integers=True)
 def relu(a, /):
     """y = max(a, 0).   VJP: ā = g where a > 0, else 0"""
-    return np.maximum(a, 0)
+    return np.maximum(a, 0) + 0  # without the sum, max(−0, 0) may be −0
 
 
 relu.pulls = (lambda g, y, a: leaky_relu_pull(g, a, negative_slope=0),)

@@ -23,14 +23,22 @@ class Value:
     source: the argument's number, the leaf's Value, or the state's or the constant's Tensor
     memory: a number that all views of one memory share, whatever its version
     before: the same array's version before a write, or None
+    moved: whether a replay's array has other strides
     """
 
-    __slots__ = ("origin", "source", "shape", "dtype", "strides", "memory", "before", "name")
+    __slots__ = (
+        "origin", "source", "shape", "dtype", "strides", "memory", "before", "name", "moved",
+    )  # fmt: skip
 
     def __init__(self, array, origin, memory, source=None, before=None, name=None):
         self.shape, self.dtype, self.strides = array.shape, array.dtype, array.strides
         self.origin, self.source, self.memory = origin, source, memory
-        self.before, self.name = before, name
+        self.before, self.name, self.moved = before, name, False
+
+    @property
+    def ndim(self) -> int:
+        """value.ndim is the number of axes."""
+        return len(self.shape)
 
     @property
     def size(self) -> int:

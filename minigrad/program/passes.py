@@ -79,11 +79,11 @@ def difference(one: Program, other: Program) -> str | None:
         """Return what a Value is, whatever its name: an input, or the number of a result."""
         found = numbers[which]
         if value in found or value.origin == "result" or value.before is not None:
-            return found.setdefault(value, len(found)), value.shape, value.dtype
+            return found.setdefault(value, len(found)), value.shape, value.dtype, value.strides
         if value.origin == "constant":
-            return value.source.numpy().tobytes(), value.shape, value.dtype
+            return value.source.numpy().tobytes(), value.shape, value.dtype, value.strides
         source = value.source if value.origin == "argument" else id(value.source)
-        return value.origin, source, value.shape, value.dtype
+        return value.origin, source, value.shape, value.dtype, value.strides
 
     def line(instruction, which):
         operands = [described(x, which) for x in instruction.operands]

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigrad.core import backward
 from minigrad.core.graph import pull_back
 from minigrad.core.interpreter import setting
@@ -42,6 +40,7 @@ class Recorder:
         self.start, self.names = next(clock), names
         self._values: dict[int, Value] = {}  # the latest version of each array, by the array's id
         self._leaves = {id(leaf): leaf for leaf in leaves}  # and more, as they are seen
+        self._moved: set[int] = set()  # memories that are laid out otherwise in a replay
         self._writes: dict[int, int] = {}  # how many writes each memory has seen
         self._version: dict[Value, int] = {}  # of a Value's memory, when the Value was made
         self._held: list[Any] = []  # what was seen: its ids must not be given to others meanwhile
@@ -105,6 +104,9 @@ class Recorder:
     def _new(self, tensor, origin, source=None, before=None, name=None):
         array, memory = array_of(tensor), id(memory_of(tensor))
         value = Value(array, origin, memory, source, before, name)
+        if origin in ("argument", "gradient") and array.strides != value.empty().strides:
+            self._moved.add(memory)  # a replay has a dense copy
+        value.moved = memory in self._moved
         self._held.append((tensor, array, memory_of(tensor)))
         self._values[id(array)] = value
         self._version[value] = self._writes.setdefault(memory, 0)
@@ -138,8 +140,8 @@ class Recorder:
         """Return a new Value, or the operand's, if a forward returned the operand itself."""
         known = self._values.get(id(array_of(y)))
         value = known or self._new(y, "result")
-        if not known and value.memory not in {x.memory for x in operands} and value.repeats():
-            value.strides = np.empty(value.shape, value.dtype).strides  # as a replay has it
+        if not known and value.memory not in {x.memory for x in operands}:
+            value.strides = value.empty().strides  # as a replay has it
         return value
 
     def _found(self, tensor, line):

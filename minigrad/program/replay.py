@@ -7,7 +7,11 @@ the same memory. What is left for a call is a list of kernels with their arrays.
 from __future__ import annotations
 
 import sys
+from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +30,10 @@ class Replay:
 
     def __init__(self, program: Program):
         self.program, self._kept = program, 0
+        self._loops: Any = None
         if current.interpreter.accelerates and find_spec("minigrad.kernels"):
             self.program = fused(program)
+            self._loops = import_module("minigrad.program.loops")  # which needs the kernels
         self._prepare()
 
     def _prepare(self):
@@ -42,7 +48,7 @@ class Replay:
             x for x in seen if x.origin == "argument" and x.memory in written
         ]
         calls = [self._call(i) for i in program.instructions]
-        self._calls = [call for call in calls if call is not None]
+        self._calls = self._joined([call for call in calls if call is not None])
         self._gradients = [(leaf, g and self._array_for(g)) for leaf, g in program.gradients]
         self._references = self._count_references()
 
@@ -59,32 +65,38 @@ class Replay:
         return self._arrays[value]
 
     def _call(self, instruction):
-        """Return (function, arrays, static), or None if views are all there is to make."""
+        """Return a function without arguments, or jobs, or None if views are all there is."""
         primitive, operands, static, results = instruction[:4]
         arrays = [self._array_for(x) for x in operands]
-        if isinstance(primitive, Loop):
-            from minigrad.program.loops import prepared  # only where there are kernels
-
-            made = [self._memory[y] for y in results]
-            self._arrays.update(zip(results, made, strict=True))
-            return prepared(primitive, arrays, made), (), {}
-        kernel, wanted = primitive.kernel, None
-        if kernel and current.interpreter.accelerates and arrays[0].dtype in kernel.dtypes:
-            wanted = kernel.results(*arrays, **static)
-        if primitive.writes:
-            return (primitive.forward if wanted is None else kernel.run), arrays, static
         if instruction.views:
             found = primitive.forward(*arrays, **static)
             several = found if type(found) is tuple else (found,)
             self._arrays.update(zip(results, several, strict=True))
             return None
-        made = [self._memory[y] for y in results]
-        self._arrays.update(zip(results, made, strict=True))
-        if not results:  # it looks at values, perhaps to refuse them
-            return primitive.forward, arrays, static
-        if wanted is None:
-            return _copying(primitive, made), arrays, static
-        return kernel.run, [*made, *arrays], static
+        made = []
+        if not primitive.writes:
+            made = [self._memory[y] for y in results]
+            self._arrays.update(zip(results, made, strict=True))
+        kernel = primitive.kernel
+        if isinstance(primitive, Loop):
+            return self._loops.jobs(primitive, arrays, made)
+        if self._loops and kernel and arrays[0].dtype in kernel.dtypes:
+            if kernel.results(*arrays, **static) is not None:
+                jobs = self._loops.collected(kernel.run, *made, *arrays, **static)
+                return jobs or partial(kernel.run, *made, *arrays, **static)
+        if not made:  # it writes, or looks at values, perhaps to refuse them
+            return partial(primitive.forward, *arrays, **static)
+        return partial(_copy_results, primitive, arrays, static, made)
+
+    def _joined(self, calls):
+        """Return the calls as functions, where jobs that follow one another are one."""
+        functions = []
+        for are_jobs, some in groupby(calls, lambda call: isinstance(call, list)):
+            if are_jobs:
+                functions.append(self._loops.Jobs([job for jobs in some for job in jobs]))
+            else:
+                functions += some
+        return functions
 
     def is_current(self) -> bool:
         """Return whether all states still have the arrays that the calls are made for."""
@@ -124,8 +136,8 @@ class Replay:
         return rebuilt(self.program.returned, self._handed_out)
 
     def _run_calls(self):
-        for function, arrays, static in self._calls:
-            function(*arrays, **static)
+        for call in self._calls:
+            call()
 
     def _handed_out(self, value):
         if value.root().origin == "state":
@@ -151,17 +163,13 @@ class Replay:
 ALONE = sys.getrefcount(np.empty(0)) + 1  # of what only an attribute refers to
 
 
-def _copying(primitive, made):
-    """Return a function that writes what a forward computes into arrays."""
-
-    def run(*arrays, **static):
-        found = primitive.forward(*arrays, **static)
-        for array, y in zip(made, found if type(found) is tuple else (found,), strict=True):
-            if y.shape != array.shape:
-                raise RuntimeError(
-                    f"compile: the shape of {primitive.name}'s result depends on values: it was "
-                    f"{array.shape}, and is {y.shape}; compute it outside the function"
-                )
-            array[...] = y
-
-    return run
+def _copy_results(primitive, arrays, static, made):
+    """Write what a forward computes into arrays."""
+    found = primitive.forward(*arrays, **static)
+    for array, y in zip(made, found if type(found) is tuple else (found,), strict=True):
+        if y.shape != array.shape:
+            raise RuntimeError(
+                f"compile: the shape of {primitive.name}'s result depends on values: it was "
+                f"{array.shape}, and is {y.shape}; compute it outside the function"
+            )
+        array[...] = y

@@ -17,7 +17,7 @@ from minigrad import kernels, ops
 from minigrad.core.interpreter import current
 from minigrad.core.primitive import OPERATIONS
 from minigrad.kernels import vectors
-from minigrad.ops import arithmetic, normalization
+from minigrad.ops import arithmetic, normalization, shapes
 from tests import ROOT
 
 with kernels.backend("numba"):  # whatever this process was started with, here kernels are loaded
@@ -30,7 +30,8 @@ with kernels.backend("numba"):  # whatever this process was started with, here k
 ALPHA = 0.75  # a number that float32 holds exactly
 UNARY = {  # with their static arguments
     ops.exp: {}, ops.expm1: {}, ops.log: {}, ops.log1p: {}, ops.tanh: {}, ops.sigmoid: {},
-    ops.softplus: {}, ops.elu: {"alpha": ALPHA}, ops.leaky_relu: {"negative_slope": ALPHA},
+    ops.softplus: {}, ops.relu: {}, ops.elu: {"alpha": ALPHA},
+    ops.leaky_relu: {"negative_slope": ALPHA},
 }  # fmt: skip
 PULLS = {ops.elu_pull: {"alpha": ALPHA}, ops.leaky_relu_pull: {"negative_slope": ALPHA}}
 REDUCTIONS = [ops.sum, ops.logsumexp, ops.log_bernoulli]
@@ -40,7 +41,7 @@ MOVES = [ops.argmax_windows, ops.pixel_shuffle, ops.pixel_unshuffle]
 NORMALIZATIONS = [ops.moments, normalization._batch_norm, ops.batch_norm_pull, ops.normalized_sum]
 TESTED = [
     *UNARY, *PULLS, *REDUCTIONS, *PRODUCTS, *CONVOLUTIONS, *MOVES, *NORMALIZATIONS,
-    arithmetic._chain, ops.itakura_saito, ops.bernoulli, ops.updates.adam_,
+    arithmetic._chain, shapes._concatenate, ops.itakura_saito, ops.bernoulli, ops.updates.adam_,
 ]  # fmt: skip
 
 DTYPES = [np.float32, np.float64]

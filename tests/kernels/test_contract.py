@@ -10,6 +10,7 @@ from minigrad.core.interpreter import current
 from minigrad.core.primitive import evaluate
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.normalization import _batch_norm
+from minigrad.ops.shapes import _concatenate
 from minigrad.ops.updates import adam_
 from tests.kernels.helpers import (
     ACCELERATED,
@@ -90,6 +91,9 @@ CALLS = {
         ([(N, 2, H * r, 3 * r)], {"downscale_factor": r})
         for N, r, H in [(2, 1, 3), (3, 2, 1), (1, 3, 4), (0, 2, 2), (2, 2, 0)]
     ],
+    _concatenate: [
+        ([(2, n, 3) for n in sizes], {"axis": axis}) for sizes, axis in [((1,), 1), ((4, 1, 2), -2)]
+    ] + [([(3, 4)] * 2, {"axis": axis}) for axis in (0, 1)] + [([(64, 300)] * 2, {"axis": 0})],
     ops.moments: [([shape], {}) for shape in NORMALIZED],
     _batch_norm: [([s, s[1:2], s[1:2]], {"eps": 1e-5}) for s in NORMALIZED],
     **{

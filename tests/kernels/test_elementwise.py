@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("kernels_for_tiny_products")
 # product, and the sum with n log 2. log1p: log, the correction and the sum. tanh: a relative error
 # of t = expm1 is one of 2 / (2 + t) ≤ 2 as much, then 2 + t and the quotient.
 ULPS = {ops.exp: 2, ops.sigmoid: 4, ops.softplus: 6, ops.elu: 4, ops.elu_pull: 2}
-ULPS |= {ops.leaky_relu: 1, ops.leaky_relu_pull: 1}
+ULPS |= {ops.relu: 0, ops.leaky_relu: 1, ops.leaky_relu_pull: 1}
 ULPS |= {ops.expm1: 3, ops.log: 4, ops.log1p: 5, ops.tanh: 7}
 LAST = {"axis": -1, "keepdims": False}
 MIDDLE = {"axis": 1, "keepdims": False}

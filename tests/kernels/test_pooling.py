@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from minigrad import Tensor, kernels, ops
 from minigrad.core.primitive import evaluate
 from minigrad.kernels import pooling
+from minigrad.ops.shapes import _concatenate
 from tests.kernels.helpers import (
     DTYPES,
     LAYOUTS,
@@ -66,6 +67,15 @@ def test_kernel_computes_what_is_specified_whatever_the_shape_and_layout(primiti
     x, static = data.draw(arguments(primitive, dtype))
     got = assert_accelerated(primitive, [x], static, dtype)
     np.testing.assert_array_equal(got, truth(primitive, x, **static))
+
+
+@both_dtypes
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_concatenation_copies_whatever_the_layout(dtype, axis):
+    for layout in LAYOUTS.values():
+        x, y = (layout(normal(5, 7, 6, dtype=dtype)) for _ in range(2))
+        got = assert_accelerated(_concatenate, [x, y, x], {"axis": axis}, dtype)
+        assert got.tobytes() == np.concatenate([x, y, x], axis=axis).tobytes()
 
 
 @pytest.mark.parametrize("N, C", [(0, 2), (2, 0)])

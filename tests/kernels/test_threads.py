@@ -11,7 +11,7 @@ import pytest
 
 import minigrad
 from minigrad.kernels import pool, threads
-from minigrad.kernels.threads import shareable
+from minigrad.kernels.jobs import shareable
 from tests.kernels.helpers import ROOT, output
 
 NORMAL = """

@@ -7,6 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, ops
+from minigrad.core.tensor import replace
 from minigrad.kernels import cache
 from minigrad.program import loops
 from minigrad.program.fusion import FORMULAS, Loop, fused, how
@@ -78,14 +79,15 @@ def test_how_an_operand_is_read():
         return how(Value(array, "argument", 0), shape)
 
     x = np.zeros((4, 6), np.float32)
-    assert (
-        kind(x, (4, 6)) == "full" and kind(x[:, :3], (4, 3)) is None and kind(x.T, (6, 4)) is None
-    )
-    assert kind(x[0], (4, 6)) == "row" and kind(x[:, :1].copy(), (4, 6)) == "column"
-    assert kind(x[:, :1], (4, 6)) is None  # a column of a wider matrix
-    assert kind(x[0, 0], (4, 6)) == kind(np.broadcast_to(x[0, 0], (4, 6)), (4, 6)) == "one"
-    assert kind(np.broadcast_to(x[0], (4, 6)), (4, 6)) == "row"
-    assert kind(np.zeros((4, 1, 1), "f"), (4, 5, 6)) is None
+    assert kind(x, (4, 6)) == (1, 24, 24, 24)
+    assert kind(x[:, :3], (4, 3)) == (1, 12, 3, 6) and kind(x[::2], (2, 6)) == (1, 12, 6, 12)
+    assert kind(x[0], (4, 6)) == (1, 6, 6, 6) == kind(np.broadcast_to(x[0], (4, 6)), (4, 6))
+    assert kind(x[:, :1].copy(), (4, 6)) == (6, 4, 4, 4) and kind(x[:, :1], (4, 6)) == (6, 4, 1, 6)
+    assert kind(x[0, 0], (4, 6)) == (24, 1, 1, 1)
+    assert kind(np.zeros((5, 1), "f"), (4, 5, 6)) == (6, 5, 5, 5)  # channels
+    for strange in (x.T, x[:, ::-1].T, np.zeros((6, 4, 2), "f")[..., 0]):
+        assert kind(strange, (6, 4)) is None
+    assert kind(np.zeros((4, 1, 6), "f"), (4, 5, 6)) is None
 
 
 def test_a_loop_is_a_text_that_can_be_read():
@@ -95,17 +97,85 @@ def test_a_loop_is_a_text_that_can_be_read():
     step(a, b)
     (loop,) = loops_of(step)
     assert loops.source(loop.primitive) == (
-        "def task(start, stop, x0, x1, y0):\n"
+        "def task(start, stop, row, x0, x1, y0):\n"
         "    x0_ = x0[start:stop]\n"
         "    x1_ = x1[start:stop]\n"
         "    y0_ = y0[start:stop]\n"
-        "    for j in range(y0_.size):\n"
+        "    for j in range(stop - start):\n"
         "        t0 = np.float32(x0_[j] * x1_[j])\n"
         "        t1 = np.float32(t0 + x0_[j])\n"
         "        t2 = np.float32(scalars.tanh(t1))\n"
         "        y0_[j] = t2\n"
     )
     assert re.search(r"v1 : f32\[50\] = loop\(a, b\)", str(step._recordings[0].replay.program))
+
+
+def test_a_loop_begins_with_the_bias_and_ends_with_sums():
+    draw = np.random.default_rng(0)
+    w, b, c = (Tensor(draw.standard_normal(shape)) for shape in ((40, 30), (40,), (70, 40)))
+
+    def function(x):
+        y = mg.elu(mg.linear(x, w, b))
+        return y, mg.log_bernoulli(c, y), (y * c).sum(1), y.sum(0)
+
+    step = mg.compile(function)
+    for _ in range(3):
+        x = Tensor(draw.standard_normal((70, 30)))
+        assert same(*([y.numpy() for y in f(x)] for f in (step, function)))
+    (loop,) = loops_of(step)
+    steps = [i.primitive.name for i in loop.primitive.steps]
+    assert steps == ["add", "elu", "log_bernoulli", "multiply", "sum"]
+    assert [y.shape for y in loop.results] == [(70, 40), (70,), (70,)]
+    text = loops.source(loop.primitive)
+    assert "terms, lanes = np.empty((2, row), np.float64), np.empty(LANES, np.float64)" in text
+    assert "        y1[i, 0] = sum_row(terms[0], lanes)\n" in text
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_operands_may_be_parts_of_rows_numbers_for_channels_and_sums_over_last_axes(dtype):
+    def function(x, channel, wide, column):
+        m, h = wide[:, :12], wide[:, 12:]
+        a = x * channel + x
+        return a, a.sum((2, 3)), (m * mg.exp(h) + m).sum(1), m * column[:, 1:] - h, wide[::2] * 3
+
+    step = mg.compile(function)
+    for call in range(3):
+        draw = np.random.default_rng(call)
+        shapes = (6, 5, 3, 4), (5, 1, 1), (8, 24), (8, 2)
+        xs = [Tensor(draw.standard_normal(shape).astype(dtype)) for shape in shapes]
+        assert same(*([y.numpy().copy() for y in f(*xs)] for f in (step, function)))
+    steps = [[j.primitive.name for j in i.primitive.steps] for i in loops_of(step)]
+    assert ["multiply", "add", "sum"] in steps and ["multiply", "subtract"] in steps, steps
+
+
+def test_an_argument_that_is_a_part_of_rows_is_read_as_what_a_replay_has_of_it():
+    """... which is a dense copy, so no loop trusts its strides, nor those of views of it."""
+
+    def function(x):
+        y = mg.exp(x) * 2
+        return y + x[:, 1:2], (y * 3).sum(1)
+
+    step, draw = mg.compile(function), np.random.default_rng(0)
+    for _ in range(3):
+        x = Tensor(draw.standard_normal((9, 14)))[:, 3:9]
+        assert same(*([y.numpy().copy() for y in f(x)] for f in (step, function)))
+    assert loops_of(step)
+
+
+def test_a_state_that_gets_another_layout_is_another_program():
+    w = Tensor(np.arange(12.0).reshape(3, 4))
+
+    def function(x):
+        return mg.exp(x * w) + w
+
+    step = mg.compile(function)
+    for layout in (np.asarray, np.asfortranarray):
+        array = layout(np.arange(12.0).reshape(3, 4))
+        replace(w, array)
+        for _ in range(3):
+            x = Tensor(np.random.default_rng(0).random((3, 4)))
+            assert same(step(x).numpy(), function(x).numpy())
+    assert len(step._recordings) == 2
 
 
 def names(program):

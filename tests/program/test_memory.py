@@ -1,0 +1,113 @@
+"""What a replay allocates, and what many replays leave."""
+
+import gc
+import tracemalloc
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+
+import minigrad as mg
+from minigrad import Tensor, nn, optim
+from models.vae import VAE
+from train_gan import make_networks as gan_networks
+from train_gan import make_step as gan_step
+from train_vae import make_step as vae_step
+
+
+@contextmanager
+def threads(count):
+    before = mg.get_num_threads()
+    mg.set_num_threads(count)
+    try:
+        yield
+    finally:
+        mg.set_num_threads(before)
+
+
+def allocated(call):
+    """The bytes that a call holds at a time, at most, besides what was there before."""
+    call(), call(), call()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        call()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_replay_of_the_vae_allocates_no_array_but_its_results_and_normal_draws():
+    """... and, for as long as a product runs, some panels of it for each thread."""
+    vae = VAE()
+    step = vae_step(vae, optim.Adam(vae.parameters()))
+    x = np.random.default_rng(0).random((100, 784), np.float32)
+    panels = 2 * 2**18  # GROUP panels of DEPTH rows: kernels/gemm.py
+    with threads(2):
+        assert allocated(lambda: mg.compile(step)(x)) > 4 * panels
+        compiled = mg.compile(step)
+        assert allocated(lambda: compiled(x)) < 100 * 10 * 4 + panels
+
+
+def test_a_replay_of_the_gan_allocates_no_array_but_its_results_and_normal_draws():
+    """... and turned blocks of images, below 1 MB for each thread: kernels/conv.py."""
+    step = gan_step("nonsaturating", *gan_networks("conv", 1e-3))
+    x = np.random.default_rng(0).random((64, 1, 28, 28), np.float32)
+    with threads(2):
+        assert allocated(lambda: mg.compile(step)(x)) > 20 * 2**20
+        compiled = mg.compile(step)
+        assert allocated(lambda: compiled(x)) < 2 * 2**20
+
+
+def small_step():
+    model = nn.Sequential(nn.Linear(5, 7), nn.ELU(), nn.Linear(7, 3))
+    adam = optim.Adam(model.parameters())
+
+    def step(x):
+        loss = (model(x) ** 2).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        return loss
+
+    return mg.compile(step)
+
+
+def held():
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+def test_memory_is_flat_over_10_000_replays():
+    step, x = small_step(), np.ones((4, 5), np.float32)
+    for _ in range(10):
+        step(x)
+    tracemalloc.start()
+    try:
+        before = held()
+        for _ in range(10_000):
+            step(x)
+        assert held() - before < 2000  # a byte for five calls
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_is_flat_over_100_shapes():
+    step = small_step()
+
+    def at(rows):
+        for _ in range(2):
+            step(Tensor(np.ones((rows, 5), np.float32)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the ninth recording warns
+        tracemalloc.start()
+        try:
+            ends = []
+            for rows in [*range(60, 160)] * 2:
+                at(rows)
+                ends += [held()] if rows == 159 else []
+            assert ends[1] - ends[0] < 20_000  # one recording alone takes more
+        finally:
+            tracemalloc.stop()
