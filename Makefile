@@ -41,6 +41,12 @@ bench: $(VENV)/.installed-for-tests  ## time steps, products and single operatio
 	$(BIN)/python -m benchmarks.products
 	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.neighbours
+	$(BIN)/python -m benchmarks.sizes
+
+bench-jax: $(VENV)/.installed-for-tests  ## time a step of the VAE also in JAX, in an environment of its own
+	test -x .venv-jax/bin/python || $(PYTHON) -m venv .venv-jax
+	.venv-jax/bin/python -m pip install -q jax
+	$(BIN)/python -m benchmarks.vae_step $(ARGS)
 
 figures: $(VENV)/.installed  ## draw the figures of docs/vanishing_gradient.md (3 minutes)
 	$(BIN)/python -m docs.vanishing_gradient $(ARGS)
@@ -66,4 +72,4 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@if $(PIP) install $(TORCH); then touch $@; \
 	else echo "PyTorch could not be installed: the tests that compare with it WILL BE SKIPPED"; fi
 
-.PHONY: help train gan figures test format test-kills bench compare clean
+.PHONY: help train gan figures test format test-kills bench bench-jax compare clean

@@ -110,7 +110,7 @@ def main(module, title, arch, steps):
     """Run the command line of a benchmark."""
     turns.main(
         module, title, peers(arch), "PyTorch eager", step_flop(*LAYERS[arch]),
-        7 * 4 * PARAMETERS[arch], steps, rounds=8,
+        7 * 4 * PARAMETERS[arch], steps=steps, rounds=8,
     )  # fmt: skip
 
 

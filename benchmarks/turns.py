@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from minigrad.console import Parser, say, warn
@@ -24,10 +25,11 @@ from minigrad.training import figure, peak_memory
 NOISE = ("OPENBLAS", "OMP_", "MKL_", "NUMBA_", "GOTO_", "KMP_", "VECLIB_", "BLIS_", "MINIGRAD_")
 
 
-def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
+def main(module, title, peers, reference, flop, adam_bytes, *, steps, rounds, others=None):
     """Run the command line of a benchmark.
 
     peers: {name: a function that returns a training step}
+    others: {name: the command of a peer that has a program of its own, and may be missing}
     flop, adam_bytes: the least that a step must compute, and that Adam must read and write
     """
     parser = Parser(description=title)
@@ -42,6 +44,7 @@ def main(module, title, peers, reference, flop, adam_bytes, steps, rounds):
     from benchmarks import machine
 
     commands = {name: [sys.executable, "-m", module, "--worker", name] for name in peers}
+    commands |= {name: command for name, command in (others or {}).items() if which(command[0])}
     turns, memory = take_turns(commands, reference, options.steps, options.rounds)
     times = {name: list(itertools.chain(*steps)) for name, steps in turns.items()}
     peak, bandwidth = machine.flops(), machine.bandwidth(adam_bytes)

@@ -24,15 +24,15 @@ def images():
     return np.random.RandomState(0).randint(0, 256, (60_000, 784)).astype(np.uint8)
 
 
-def minigrad_step(compiled=False):
-    """Return minigrad's training step."""
+def minigrad_step(compiled=False, batch=100, width=300):
+    """Return minigrad's training step. width: of the hidden layers"""
     from minigrad import compile, optim
     from minigrad.training import Batches
     from models.vae import VAE
     from train_vae import make_step
 
-    data, vae = images(), VAE()
-    adam, batches = optim.Adam(vae.parameters(), lr=1e-3), Batches(60_000, 100)
+    data, vae = images(), VAE(hidden=width)
+    adam, batches = optim.Adam(vae.parameters(), lr=1e-3), Batches(60_000, batch)
     train = make_step(vae, adam)
     train = compile(train) if compiled else train
 
@@ -43,7 +43,7 @@ def minigrad_step(compiled=False):
     return step
 
 
-def pytorch_step(fused, compiled):
+def pytorch_step(fused, compiled=False, batch=100, width=300):
     """Return PyTorch's training step, with a fused Adam and compiled, or without."""
     import torch
     import torch.nn.functional as F
@@ -51,8 +51,8 @@ def pytorch_step(fused, compiled):
     from models.vae import perceptron
 
     data = torch.from_numpy(images())
-    encoder = perceptron(784, 300, 300, 20, nn=torch.nn)
-    decoder = perceptron(10, 300, 300, 784, nn=torch.nn)
+    encoder = perceptron(784, width, width, 20, nn=torch.nn)
+    decoder = perceptron(10, width, width, 784, nn=torch.nn)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     adam = torch.optim.Adam(parameters, lr=1e-3, fused=fused or None)
 
@@ -68,7 +68,7 @@ def pytorch_step(fused, compiled):
 
     def batches():
         while True:
-            yield from torch.randperm(60_000).split(100)
+            yield from torch.randperm(60_000).split(batch)
 
     rows = batches()
 
@@ -83,6 +83,8 @@ def pytorch_step(fused, compiled):
     return step
 
 
+JAX = "benchmarks/jax_vae.py"  # in an environment of its own, which `make bench-jax` sets up
+
 PEERS = {
     "PyTorch eager": lambda: pytorch_step(fused=False, compiled=False),
     "PyTorch eager, fused Adam": lambda: pytorch_step(fused=True, compiled=False),
@@ -95,6 +97,6 @@ if __name__ == "__main__":
     main = partial(
         turns.main,
         "benchmarks.vae_step", "VAE training step, batch 100", PEERS, "PyTorch eager", FLOP,
-        ADAM_BYTES, steps=150, rounds=8,
+        ADAM_BYTES, steps=150, rounds=8, others={"JAX jit": [".venv-jax/bin/python", JAX]},
     )  # fmt: skip
     script(main)
