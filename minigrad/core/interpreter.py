@@ -48,7 +48,8 @@ current = _Thread()  # current.interpreter is the calling thread's Interpreter
 class setting:
     """A setting changes the interpreter in a `with` block or in a decorated function or generator.
 
-    One object can serve several blocks: one after another, nested, or in several threads.
+    One object can serve several blocks: one after another, nested, or in several threads. An
+    observer does not replace those of the blocks around: they are told first, and then it is.
     """
 
     def __init__(self, **values):
@@ -57,8 +58,11 @@ class setting:
 
     def __enter__(self):
         stack = vars(self.outside).setdefault("stack", [])
-        stack.append({name: getattr(current.interpreter, name) for name in self.values})
+        before = {name: getattr(current.interpreter, name) for name in self.values}
+        stack.append(before)
         self._set(self.values)
+        if before.get("observer") is not None:
+            current.interpreter.observer = _both(before["observer"], self.values["observer"])
         return self
 
     def __exit__(self, *_):
@@ -106,6 +110,14 @@ class setting:
                     send, value = "throw", error
 
         return generator if inspect.isgeneratorfunction(function) else wrapped
+
+
+def _both(outer, inner):
+    def observer(*event):
+        outer(*event)
+        inner(*event)
+
+    return observer
 
 
 class _Recording(setting):

@@ -108,10 +108,11 @@ class trace(setting):
     """Inside `with trace():` each operation notes the line of code that called it."""
 
     def __init__(self):
-        super().__init__(observer=_note_line)
+        super().__init__(observer=note_line)
 
 
-def _note_line(primitive, operands, static, results):
+def note_line(primitive, operands, static, results):
+    """Note the user's line on the operation's node, if there is one: an observer."""
     node = getattr(results[0], "_node", None)
     if node is not None and node.line is None:
         node.line = line_of_user()[0]

@@ -31,6 +31,17 @@ def test_an_observer_is_told_of_every_operation_write_and_gradient():
     assert len(told) == 12
 
 
+def test_observers_of_nested_blocks_are_all_told_the_outer_first():
+    w, told = leaf(1.0, 2.0), []
+    first, second = (setting(observer=lambda *event, i=i: told.append(i)) for i in range(2))
+    with first, second, mg.trace():
+        y = w * 2
+    with second:
+        w.sum()
+    w.sum()
+    assert told == [0, 1, 1] and "y = w * 2" in str(mg.graph(y))
+
+
 def test_a_program_names_the_lines_that_asked_for_its_operations():
     w = leaf(1.0, 2.0)
     with mg.trace():
