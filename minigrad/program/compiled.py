@@ -82,6 +82,7 @@ class Compiled:
 
     def __call__(self, *args, **kwargs):
         if current.interpreter.observer is not None:  # it is traced, or a part of a recording
+            args, kwargs = _as_tensors((args, kwargs))
             return self.function(*args, **kwargs)
         with self._lock:
             bound = self._signature.bind(*args, **kwargs)
@@ -162,6 +163,16 @@ class Compiled:
                 f"recording runs as slowly as without compile, and {MOST} are kept.",
                 stacklevel=4,
             )
+
+
+def _as_tensors(structure):
+    """Return arguments with one tensor for each array, as a function gets them when recorded."""
+    tensors: dict[int, Tensor] = {}
+
+    def put(x):
+        return tensors.setdefault(id(x), Tensor(x)) if isinstance(x, np.ndarray) else x
+
+    return rebuilt(structure, put)
 
 
 def _kind(name, value, arguments):

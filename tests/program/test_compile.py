@@ -285,6 +285,14 @@ def test_a_compiled_function_inside_another_is_a_part_of_it():
     assert [i.primitive.name for i in outer.program.instructions] == ["multiply", "multiply", "add"]
 
 
+def test_arrays_come_as_tensors_also_where_an_observer_looks_on():
+    step = mg.compile(lambda x, y: [(x if x is y else 2 * y).relu().sum()])
+    x = np.float32([1, 3])
+    for block in (mg.trace(), contextlib.nullcontext()):
+        with block:
+            assert [t.item() for t in step(x, x) + step(x, y=x.copy())] == [4, 8]
+
+
 def test_no_grad_outside_is_another_program():
     w = Tensor([2.0], requires_grad=True)
     step = mg.compile(lambda x: (w * x).sum())
