@@ -17,21 +17,23 @@ from minigrad.processors import get_num_threads, set_num_threads
 # isort: on
 
 if TYPE_CHECKING:
+    from minigrad.anomaly import detect_anomaly
     from minigrad.program import compile
 if find_spec("minigrad.kernels"):  # without them everything works, but slower
     import_module("minigrad.kernels")
 
 __all__ = [
-    "Tensor", "backward", "compile", "constant", "enable_grad", "get_num_threads", "grad", "graph",
-    "no_grad", "primitive", "random", "set_num_threads", "trace", *ops.__all__,
+    "Tensor", "backward", "compile", "constant", "detect_anomaly", "enable_grad",
+    "get_num_threads", "grad", "graph", "no_grad", "primitive", "random", "set_num_threads",
+    "trace", *ops.__all__,
 ]  # fmt: skip
 __version__ = "0.1.0"
 
 _MODULES = (
-    "checks", "console", "core", "data", "distributions", "gradcheck", "kernels", "nn", "ops",
-    "optim", "paths", "processors", "program", "rng",
-    "training",
+    "anomaly", "checks", "console", "core", "data", "distributions", "gradcheck", "kernels", "nn",
+    "ops", "optim", "paths", "processors", "program", "rng", "training",
 )  # fmt: skip
+_LATER = {"compile": "program", "detect_anomaly": "anomaly"}  # a function, and its module
 
 
 def __getattr__(name):
@@ -41,10 +43,10 @@ def __getattr__(name):
     """
     if name in _MODULES:
         return import_module(f"minigrad.{name}")
-    if name == "compile":
-        return import_module("minigrad.program").compile
+    if name in _LATER:
+        return getattr(import_module(f"minigrad.{_LATER[name]}"), name)
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_MODULES, "compile"})
+    return sorted({*globals(), *_MODULES, *_LATER})
