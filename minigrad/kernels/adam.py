@@ -11,11 +11,15 @@ from minigrad.ops.updates import adam_, counts_are_sound, each_state
 PIECE = 2**13  # elements that a thread takes at a time
 
 
+@shareable()
+def _check(start, stop, step):
+    if step[0] < 0:
+        raise ValueError  # counts_are_sound says it in words
+
+
 @shareable(fastmath=False)
 def _advance(start, stop, step, lr, beta1, beta2, eps, numbers):
     """Count a step, and write down the numbers that it needs, in the dtype of the parameter."""
-    if step[0] < 0:
-        raise ValueError  # counts_are_sound says it in words
     step[0] += 1
     t = np.float64(step[0])
     numbers[0] = lr[0] / (1 - beta1**t)
@@ -50,6 +54,8 @@ def _in_place(lr, *states, **static):
 @accelerates(adam_, _in_place, only_jobs=True)
 def adam_kernel(lr, *states, betas, eps):
     counts_are_sound(states)
+    for *_, step, _ in each_state(states):
+        _check(1, 1, flat(step))  # before anything is written
     for p, m, v, step, g in each_state(states):
         numbers = np.empty(6, p.dtype)
         _advance(1, 1, flat(step), flat(lr), *map(float, betas), float(eps), numbers)

@@ -109,7 +109,7 @@ def call_lock(typing, function, lock, wait):
     return types.void(types.int64, types.int64, types.int64), lower
 
 
-ROOM = 256  # numbers of 8 bytes that the arguments of a bound function may take
+ROOM, EACH = 256, 16  # numbers of 8 bytes that the arguments of a bound function take, and each
 
 
 @intrinsic
@@ -137,7 +137,8 @@ def bound(typing, task, arguments, data):
         compiled = task.dispatcher.get_compile_result(wanted.replace(return_type=None))
         context.add_linking_libs([compiled.library])
         values = _uncounted(context, builder, arguments, args[1])
-        assert context.get_abi_sizeof(values.type) <= 8 * ROOM, "too many arguments for ROOM"
+        room = max(ROOM, EACH * len(arguments.types))
+        assert context.get_abi_sizeof(values.type) <= 8 * room, "ROOM is too small"
         builder.store(values, builder.inttoptr(args[2], values.type.as_pointer()))
         kind = ir.FunctionType(I64, [I64, I64, I64])
         name = f"{compiled.fndesc.mangled_name}.bound"

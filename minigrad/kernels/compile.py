@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 import threading
+from functools import wraps
 
 import llvmlite.binding as llvm
 import numba
@@ -95,8 +96,20 @@ def accelerates(primitive, results, dtypes=COMPILED, only_jobs=False):
     """
 
     def register(run):
-        primitive.kernel = Kernel(dtypes, results, run)
-        run.only_jobs = only_jobs
+        @wraps(run)
+        def at_once(*arrays, **static):
+            before = collecting.jobs
+            if before is None:
+                return run(*arrays, **static)
+            # It is not the kernel whose jobs are collected: a signal's handler runs, or a __del__.
+            collecting.jobs = None
+            try:
+                run(*arrays, **static)
+            finally:
+                collecting.jobs = before
+
+        at_once.only_jobs = only_jobs
+        primitive.kernel = Kernel(dtypes, results, at_once)
         return run
 
     return register

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.kernels import pool
-from minigrad.kernels.atomics import ROOM, bound
+from minigrad.kernels.atomics import EACH, ROOM, bound
 from minigrad.kernels.compile import CopyNeeded, collecting, jit
 from minigrad.kernels.threads import team
 
@@ -32,7 +32,7 @@ def collected(kernel, /, *arrays, **static) -> list[Job] | None:
     """Return the jobs that a call of the kernel would do, or None if it does more than jobs."""
     if not getattr(kernel, "only_jobs", False):
         return None
-    call = partial(kernel, *arrays, **static)
+    call = partial(getattr(kernel, "__wrapped__", kernel), *arrays, **static)
     collecting.jobs = []
     try:
         call()
@@ -63,7 +63,7 @@ def shareable(**options):
         bind = jit(task=task)(bind)
 
         def run(pieces, count, *arguments):
-            memory = np.empty(ROOM, np.int64)
+            memory = np.empty(max(ROOM, EACH * len(arguments)), np.int64)
             function, data = bind(memory, *arguments)
             if collecting.jobs is not None:
                 kept = memory, arguments

@@ -7,6 +7,7 @@ import threading
 import types
 import warnings
 from functools import update_wrapper
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,11 @@ class Compiled:
             self._recordings.insert(0, recording)
         if recording.replay is None:
             recording.replay = Replay(simplified(recording.program))
-        return recording.replay.run(arguments)
+        try:
+            return recording.replay.run(arguments)
+        except BaseException:
+            recording.replay = None  # it may be halfway between one set of arrays and the next
+            raise
 
     def _record(self, bound, arguments, key, due):
         """Run the function, and write down what it does."""
@@ -130,6 +135,7 @@ class Compiled:
         with recorder.recording:
             returned = self.function(*bound.args, **bound.kwargs)
         program = recorder.program(returned)
+        _refuse_overlap(arguments, program)
         before = [r for r in self._recordings if r.key == key]
         for recording in before:
             if difference(recording.program, program) is None:
@@ -210,6 +216,18 @@ def _shared_memory(arguments):
     """Return for each argument the number of the first one that shares its memory."""
     owners = [id(memory_of(x) if isinstance(x, Tensor) else x) for x in arguments]
     return tuple([owners.index(owner) for owner in owners])
+
+
+def _refuse_overlap(arguments, program):
+    """Refuse writes where two arguments are views of one memory, for a replay copies each."""
+    written = {y.memory for i in program.instructions if i.primitive.writes for y in i.results}
+    for (one, x), (other, y) in combinations(arguments.items(), 2):
+        memory = memory_of(x)
+        if memory is memory_of(y) and id(memory) in written and array_of(x) is not array_of(y):
+            raise RecordingError(
+                f"compile: {one} and {other} are views of one memory, which the function writes; "
+                "give a copy of one of them, x.clone()"
+            )
 
 
 def _detached(returned, arguments):

@@ -144,11 +144,20 @@ def _can_fuse(i):
         return False  # its forward keeps NaN
     if i.primitive is _chain and len(i.operands) == 2:
         return False
-    if i.primitive in TERMS and y.size == 1:
-        return False  # it would be for one thread alone
+    if i.primitive in TERMS and y.size in (1, math.prod(shape)):
+        return False  # it would be for one thread alone, or sums nothing
+    if not all([_is_finite(value) for name, value in i.static.items() if name in SCALARS]):
+        return False
     if i.primitive is ops.sum and axes_of(i.operands[0], i.static["axis"]) != _last(shape, y):
         return False
     return all([x.dtype == y.dtype and how(x, shape) for x in i.operands]) and _row([i]) > 0
+
+
+SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
+
+
+def _is_finite(value):
+    return isinstance(value, (int, float, np.number)) and math.isfinite(value)
 
 
 def _last(shape, sums):

@@ -13,7 +13,7 @@ from minigrad.kernels import scalars  # noqa: F401  the loops call it
 from minigrad.kernels.cache import generated
 from minigrad.kernels.jobs import Job, Jobs, collected, shareable  # noqa: F401
 from minigrad.kernels.reduce import LANES, sum_row  # noqa: F401  and these
-from minigrad.program.fusion import FORMULAS, TERMS, Loop
+from minigrad.program.fusion import FORMULAS, SCALARS, TERMS, Loop
 from minigrad.program.instructions import Value
 
 PIECE = 2**13  # additions, at least, that a thread does at a time; a function counts as eight
@@ -54,7 +54,9 @@ def source(loop: Loop) -> str:
             body.append(f"    terms[{len(sums)}, j] = {TERMS[i.primitive].format(*operands)}")
             sums.append(f"{places[y]} = sum_row(terms[{len(sums)}], lanes)")
             continue
-        static = {name: f"{number}({value!r})" for name, value in i.static.items()}
+        static = {
+            name: f"{number}({float(i.static[name])!r})" for name in SCALARS if name in i.static
+        }
         # _chain has one or two operands after the slope, and its formula two.
         formula = FORMULAS[i.primitive].format(*operands, *operands[-1:], **static)
         body.append(f"    t{n} = {number}({formula})")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.core import backward
 from minigrad.core.graph import pull_back
 from minigrad.core.interpreter import setting
@@ -104,8 +106,8 @@ class Recorder:
     def _new(self, tensor, origin, source=None, before=None, name=None):
         array, memory = array_of(tensor), id(memory_of(tensor))
         value = Value(array, origin, memory, source, before, name)
-        if origin in ("argument", "gradient") and array.strides != value.empty().strides:
-            self._moved.add(memory)  # a replay has a dense copy
+        if origin in ("argument", "gradient"):
+            self._lay_out(value)  # a replay copies them
         value.moved = memory in self._moved
         self._held.append((tensor, array, memory_of(tensor)))
         self._values[id(array)] = value
@@ -141,8 +143,21 @@ class Recorder:
         known = self._values.get(id(array_of(y)))
         value = known or self._new(y, "result")
         if not known and value.memory not in {x.memory for x in operands}:
-            value.strides = value.empty().strides  # as a replay has it
+            self._lay_out(value)
         return value
+
+    def _lay_out(self, value):
+        """Give a Value the strides that a replay's own array has, without gaps or reversed axes.
+
+        If these are others, a replay's views of it have others, too, than those that are recorded.
+        """
+        recorded = value.strides
+        if value.repeats():
+            value.strides = np.empty(value.shape, value.dtype).strides
+        value.strides = value.empty().strides
+        if value.strides != recorded:
+            self._moved.add(value.memory)
+            value.moved = True
 
     def _found(self, tensor, line):
         """Return a Value for an array that no instruction made."""
