@@ -49,7 +49,8 @@ class setting:
     """A setting changes the interpreter in a `with` block or in a decorated function or generator.
 
     One object can serve several blocks: one after another, nested, or in several threads. An
-    observer does not replace those of the blocks around: they are told first, and then it is.
+    observer does not replace those of the blocks around: they are told first, and then it is. Where
+    it is None, nobody is told.
     """
 
     def __init__(self, **values):
@@ -61,7 +62,7 @@ class setting:
         before = {name: getattr(current.interpreter, name) for name in self.values}
         stack.append(before)
         self._set(self.values)
-        if before.get("observer") is not None:
+        if before.get("observer") is not None and self.values["observer"] is not None:
             current.interpreter.observer = _both(before["observer"], self.values["observer"])
         return self
 
