@@ -67,7 +67,7 @@ def test_the_operation_is_pytorchs(shown, torch, backend):
 
 def test_the_kernel_takes_one_shape_and_leaves_the_rest_to_the_forward(shown):
     kernel, x = shown["logaddexp"].kernel, np.ones((2, 3), np.float32)
-    assert kernel.run is shown["logaddexp_kernel"]
+    assert kernel.run.__wrapped__ is shown["logaddexp_kernel"]
     assert kernel.results(x, x) == (((2, 3), np.float32),) and kernel.results(x, x[0]) is None
 
 
