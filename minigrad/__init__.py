@@ -9,7 +9,7 @@ from minigrad.core.tensor import Tensor, constant
 from minigrad.core.backward import backward, grad
 from minigrad.core.primitive import primitive
 from minigrad.core.interpreter import enable_grad, no_grad
-from minigrad.core.show import graph, trace
+from minigrad.core.show import Graph, graph, trace
 from minigrad.ops import *  # noqa: F403
 from minigrad import ops
 from minigrad import rng as random  # a file random.py would hide Python's own module
@@ -30,8 +30,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = (
-    "anomaly", "checks", "console", "core", "data", "distributions", "gradcheck", "kernels", "nn",
-    "ops", "optim", "paths", "processors", "program", "rng", "training",
+    "anomaly", "checks", "console", "core", "data", "debug", "distributions", "explore",
+    "gradcheck", "kernels", "nn", "ops", "optim", "paths", "processors", "program", "rng",
+    "training",
 )  # fmt: skip
 _LATER = {"compile": "program", "detect_anomaly": "anomaly"}  # a function, and its module
 
@@ -46,6 +47,19 @@ def __getattr__(name):
     if name in _LATER:
         return getattr(import_module(f"minigrad.{_LATER[name]}"), name)
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+
+
+def _drawn(graph):
+    """Return a graph as a picture for a notebook, or None, and the notebook prints it."""
+    if len(graph.nodes) > 100:
+        return None
+    try:
+        return import_module("minigrad.debug").draw(graph)._repr_svg_()
+    except (ImportError, RuntimeError):  # python-igraph is missing, or the graph was freed
+        return None
+
+
+Graph._repr_svg_ = _drawn  # type: ignore[attr-defined]
 
 
 def __dir__():

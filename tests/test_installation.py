@@ -69,13 +69,22 @@ def test_the_package_alone_is_installed_and_all_of_it(wheel):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"minigrad"}
     tops = {name.split("/")[0] for name in names}
     assert tops == {"minigrad", f"minigrad-{minigrad.__version__}.dist-info"}
-    files = {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")} | {"minigrad/py.typed"}
+    kinds = ("*.py", "py.typed", "web/*.*")
+    files = {str(path.relative_to(ROOT)) for kind in kinds for path in PACKAGE.rglob(kind)}
+    assert len([file for file in files if "web" in file]) > 4
     assert files == {name.replace("/", os.sep) for name in names if name.startswith("minigrad/")}
 
 
 def test_the_command_line_of_the_data_works_when_installed(plain, tmp_path):
     help_text = python("-m", "minigrad.data", "--help", cwd=tmp_path, site=plain)
     assert "usage: python -m minigrad.data" in help_text
+
+
+def test_the_explorer_finds_its_page_when_installed(plain, tmp_path):
+    said = python("-m", "minigrad.explore", "square", cwd=tmp_path, site=plain)
+    assert "open it in a browser" in said
+    page = (tmp_path / "square.html").read_text(encoding="utf-8")
+    assert "multiply(x, x)" in page and "function draw()" in page and "--paper" in page
 
 
 def test_the_model_of_ones_own_learns_resumes_and_leaves_its_curves(plain, tmp_path):

@@ -1,4 +1,4 @@
-"""What lies behind a tensor, for whoever runs operations in the door's place: see program/."""
+"""What lies behind a tensor, for whoever runs or draws operations: see program/."""
 
 import numpy as np
 
@@ -19,3 +19,8 @@ def memory_of(tensor: Tensor) -> list[int]:
 def count_write(tensor: Tensor) -> None:
     """Note that the array is written, for guards that compare it with a recorded operation."""
     tensor._written[0] = next(clock)
+
+
+def node_of(tensor: Tensor):
+    """Return the node that computed the tensor, and its number among the results; or None."""
+    return None if tensor._node is None else (tensor._node, tensor._index)

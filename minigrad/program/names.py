@@ -16,8 +16,7 @@ def reachable_state(function) -> tuple[dict[int, str], list[Tensor]]:
 
     If it reaches one module alone, parameters are called as the module calls them.
     """
-    found: dict[str, object] = {}
-    _reach(function, found, set())
+    found = reachable(function)
     modules = {id(thing): name for name, thing in found.items() if isinstance(thing, Module)}
     names: dict[int, str] = {}
     leaves: list[Tensor] = []
@@ -39,6 +38,13 @@ def reachable_state(function) -> tuple[dict[int, str], list[Tensor]]:
                 for p, tensor in zip(thing.params, getattr(thing, slot), strict=False):
                     names.setdefault(id(tensor), f"{slot}({names.get(id(p), 'p')})")
     return names, [leaf for leaf in leaves if leaf.requires_grad and leaf.is_leaf]
+
+
+def reachable(function) -> dict[str, object]:
+    """Return the modules, optimisers and tensors that a function can reach, by their names."""
+    found: dict[str, object] = {}
+    _reach(function, found, set())
+    return found
 
 
 def _reach(function, found, seen):
