@@ -34,6 +34,14 @@ format: $(VENV)/.installed-for-tests  ## format the code, and mend what ruff can
 test-kills: $(VENV)/.installed-for-tests  ## kill and resume a training run 200 times (15 minutes)
 	$(BIN)/python -m pytest tests/training/long_kills.py $(ARGS)
 
+# CI without rights to install a browser goes on, with a warning that can't be overlooked.
+test-browser: $(VENV)/.installed-for-tests  ## open the explorer's pages in Chromium (installs it, on Debian, if it may)
+	@command -v chromedriver >/dev/null || \
+		{ apt-get -q update && apt-get -q install -y chromium chromium-driver; } >/dev/null 2>&1 || true
+	@if command -v chromedriver >/dev/null; then $(BIN)/python -m pytest tests/explore/browser.py $(ARGS); \
+	else echo "WARNING: no Chromium and chromedriver here, and none could be installed: THE EXPLORER'S" \
+		"PAGES WERE NOT TESTED IN A BROWSER"; fi
+
 bench: $(VENV)/.installed-for-tests  ## time steps, products and single operations beside PyTorch
 	$(BIN)/python -m benchmarks.vae_step $(ARGS)
 	$(BIN)/python -m benchmarks.gan_step $(ARGS)
@@ -72,4 +80,4 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	@if $(PIP) install $(TORCH); then touch $@; \
 	else echo "PyTorch could not be installed: the tests that compare with it WILL BE SKIPPED"; fi
 
-.PHONY: help train gan figures test format test-kills bench bench-jax compare clean
+.PHONY: help train gan figures test test-browser format test-kills bench bench-jax compare clean
