@@ -11,6 +11,7 @@ from minigrad.core.tensor import Tensor
 from minigrad.explore.layout import layered, needs_igraph
 from minigrad.explore.pictures import word
 
+FEW = 4  # so many numbers are shown
 HIGH, LETTER = 0.8, 0.085  # of a layer and of a letter, in inches
 STYLES = {"leaf": ("round4", "#e8f0fa"), "constant": ("round4", "#f4f1e9")}
 
@@ -57,11 +58,12 @@ def draw(y: Tensor | Graph, *more: Tensor) -> Picture:
     for number, (line, _) in enumerate(graph.lines):  # "v1, v2 : kinds = call"
         made, call = line.partition(" : ")[0], line.partition(" = ")[2]
         numbers |= dict.fromkeys(made.split(", "), number)
-        values = "  ".join(word(arrays[name]) for name in made.split(", ") if name in arrays)
+        values = "  ".join(_value(arrays[name]) for name in made.split(", ") if name in arrays)
         labels.append(f"{made if call in STYLES else f'{made} = {call}'}\n{values}")
         styles.append(STYLES.get(call, ("round", "white")))
     places, routes = layered(len(labels), dict.fromkeys((numbers[a], numbers[b]) for a, b in edges))
-    (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*places, strict=True))
+    points = [*places, *(point for passed in routes.values() for point in passed)]
+    (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*points, strict=True))
     width = LETTER * max(len(line) for label in labels for line in label.split("\n")) + 0.4
     picture = Picture(figsize=(width * (right - left + 1), HIGH * (bottom - top + 1)))
     axes = picture.add_axes((0, 0, 1, 1))
@@ -78,3 +80,9 @@ def draw(y: Tensor | Graph, *more: Tensor) -> Picture:
         box = {"boxstyle": f"{shape},pad=0.5", "fc": colour, "ec": "#6a7078", "lw": 0.9}
         axes.text(x, layer, label, bbox=box, size=8, family="monospace", ha="center", va="center")
     return picture
+
+
+def _value(array):
+    if 1 < array.size <= FEW:
+        return np.array2string(array, precision=4, separator=", ").replace("\n", "")
+    return word(array)

@@ -1,5 +1,6 @@
 """A graph as a still picture."""
 
+import numpy as np
 import pytest
 
 import minigrad as mg
@@ -14,14 +15,17 @@ def labels(picture):
 
 def test_a_drawing_has_calls_and_small_values(tmp_path):
     random.seed(0)
-    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
-    y = (net(mg.Tensor([[0.0, 1.0]])) * 0.5).sum()
+    net, x = nn.Sequential(nn.Linear(2, 3), nn.Tanh()), mg.Tensor([[0.0, 1.0]])
+    y = (mg.concatenate([net(x) * 0.5] * 3)).sum()
+    linear, tanh = (
+        np.array2string(net[:k](x).numpy(), precision=4, separator=", ") for k in (1, 2)
+    )
     picture = draw(y)
-    assert labels(picture)[3:] == [
-        "v1 = linear(c0, x0, x1)\nf32[1,3]", "v2 = tanh(v1)\nf32[1,3]",
-        "v3 = multiply(v2, 0.5)\nf32[1,3]", f"v4 = sum(v3)\n{y.data!s}",
-    ]  # fmt: skip
-    assert len(picture.axes[0].lines) == 6  # the heads of the edges
+    found = labels(picture)
+    assert found[0] == "c0\n[[0., 1.]]" and found[1] == "x0\nf32[3,2]"
+    assert found[3:5] == [f"v1 = linear(c0, x0, x1)\n{linear}", f"v2 = tanh(v1)\n{tanh}"]
+    assert found[6].endswith("axis=0)\nf32[3,3]") and found[7] == f"v5 = sum(v4)\n{y.data!s}"
+    assert len(picture.axes[0].lines) == 7  # the edges
     picture.savefig(tmp_path / "graph.png")
 
 
