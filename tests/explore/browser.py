@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import primitive, random
+from minigrad import random
 from minigrad.explore import explore
 from minigrad.explore.examples import EXAMPLES, made
 from tests.explore.chromium import chromium, resize
+from tests.explore.evil import function_named
 
 PANEL = """
 return [...document.querySelectorAll("#panel h3")].map((head) => {
@@ -264,18 +265,7 @@ def test_the_switch_shows_the_graph_of_the_gradient(visit):
 
 def test_names_and_code_are_text(visit, tmp_path, driver):
     evil = "</script><script>window.hacked = 1</script><img src=x onerror=hacked=1>"
-
-    def forward(a):
-        return a + 1
-
-    forward.__doc__, forward.__name__ = evil, evil
-    operation = primitive(forward, pulls=[lambda g, y, a: g])
-
-    def f(x):
-        return operation(x)  # </script><script>window.hacked = 2</script>
-
-    f.__name__ = evil
-    visit(explore(f, 3.0, path=tmp_path / "page.html"))
+    visit(explore(function_named(evil), 3.0, path=tmp_path / "page.html"))
     press(driver, "\ue014")
     assert driver.execute_script("return window.hacked") is None
     panel = driver.find_element("id", "panel").text

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import nn, primitive, random
+from minigrad import nn, random
 from minigrad.explore import explore, layout
 from minigrad.explore.examples import made
 from minigrad.explore.pictures import picture
+from tests.explore.evil import function_named
 
 
 def contents(path):
@@ -43,18 +44,7 @@ def test_a_page_asks_nobody_for_anything(tmp_path):
 
 def test_names_docstrings_and_code_end_no_script(tmp_path):
     evil = "</script><script>window.hacked = 1</script><!--"
-
-    def forward(a):
-        return a + 1
-
-    forward.__doc__, forward.__name__ = evil, evil
-    operation = primitive(forward, pulls=[lambda g, y, a: g])
-
-    def f(x):
-        return operation(x)  # </script><script>window.hacked = 2</script>
-
-    f.__name__ = evil
-    path = explore(f, 3.0, path=tmp_path / "page.html")
+    path = explore(function_named(evil), 3.0, path=tmp_path / "page.html")
     text = path.read_text(encoding="utf-8")
     assert text.count("</script>") == 2 and "<script>window" not in text
     assert contents(path)["title"] == evil
