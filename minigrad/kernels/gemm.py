@@ -1,14 +1,15 @@
 """The matrix product, at the speed of a vendor's BLAS, on the threads of pool.py.
 
-y = a b is cut into tiles, whose loop over k is in tile.py. Before it runs, b is packed into panels
-as wide as a tile, in which the numbers that a tile reads for one k after another lie side by side;
-in b they may be pages apart, or cross lines of the cache, or, if b is a transpose, be a column. Of
-a, single numbers are read, by strides; only a large a is packed, too, tile by tile.
+y = a b is cut into tiles, whose loop over k is in tile.py. A tile reads a panel of b, which is as
+wide as the tile. Where b is a transpose, or many tiles read a panel, it is packed before: then the
+numbers that are read for one k after another lie side by side, while in b they may be pages apart,
+or cross lines of the cache, or be a column. Of a, single numbers are read, by strides; only a large
+a is packed, too, tile by tile.
 
     for each slab of K, at most DEPTH deep:
         perhaps pack a's tiles
         for each part of y, which is some panels wide and some tiles high:
-            pack the part's panels of b                     # these stay in a core's cache
+            perhaps pack the part's panels of b             # these stay in a core's cache
             for each block of the part's tiles:             # and so does its part of a
                 for each panel:
                     for each tile of the block:
@@ -36,7 +37,7 @@ CACHE = 2**18  # bytes of a core's cache that a block of a may take
 PAGES = 128  # rows of y, at most, that a panel goes over: each lies on another page
 LARGE = 2**20  # bytes of a above which it is packed: its rows or columns lie on too many pages
 ALIAS = 2**11  # bytes: rows that are a multiple of it apart take each other's place in the cache
-AHEAD = 8  # rows of b that are fetched before they are packed: they lie on other pages
+MANY = 32  # tiles above which to pack a panel costs less than to read it from many pages
 GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache
 TOGETHER = 8  # tiles of a that are packed together, because they lie on the same pages
 PARTS = 4  # of y, at least, for each thread
@@ -53,9 +54,7 @@ def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
     width = packed.size // starts.size // depth
     if not turned:  # row after row: the next one may be on another page
         for k in range(depth):
-            row, within = (first + k) * M, b.size - (first + k) * M - starts[end - 1]
-            for j in range(starts[begin], starts[end - 1] + width, lanes):
-                vectors.prefetch(b, row + AHEAD * M + j)  # an address beyond b's does no harm
+            row, within = (first + k) * M, b.size - (first + k) * M - starts[-1]
             for p in range(begin, end):
                 to = (p * depth + k) * width
                 if width <= within:
@@ -81,11 +80,12 @@ def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
 
 
 @jit()
-def _tiles(a, places, row, step, b, columns, depth, out, rows, M, lanes, more):
-    """Multiply rows of a by packed panels of b, into those rows and columns of y.
+def _tiles(a, places, row, step, b, starts, below, columns, depth, out, rows, M, lanes, more):
+    """Multiply rows of a by panels of b, into those rows and columns of y.
 
-    Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t]. b
-    has the panels that begin at these columns.
+    Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t].
+    Panel p has the columns from columns[p] on; it begins at starts[p] of b, and has its next row
+    `below` elements later.
     """
     wide, high = WIDTH * lanes, rows[-1] - rows[0]
     blocks = max(-(-high * depth * a.itemsize // CACHE), -(-high // PAGES))
@@ -94,7 +94,7 @@ def _tiles(a, places, row, step, b, columns, depth, out, rows, M, lanes, more):
         for panel, column in enumerate(columns):
             for t in range(begin, end):
                 tile(rows[t + 1] - rows[t], min(wide, M - column), a, places[t], row, step,
-                     b, panel * wide * depth, depth, out, rows[t] * M + column, M,
+                     b, starts[panel], below, depth, out, rows[t] * M + column, M,
                      more)  # fmt: skip
 
 
@@ -108,12 +108,17 @@ def _parts(start, stop, groups, chunks, b, turned, K, columns, first, depth, lef
     for part in range(start, stop):
         group, chunk = part // chunks, part % chunks
         some = columns[group * panels // groups : (group + 1) * panels // groups]
-        right = memory[: some.size * wide * depth]
-        if chunk == 0 or part == start:
-            _pack(0, some.size, b, turned, K, M, first, depth, some, lanes, right)
         begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
-        _tiles(a, places[begin:end], row, step, right, some, depth, out, rows[begin : end + 1], M,
+        above, edges = places[begin:end], rows[begin : end + 1]
+        # The last panel may lack columns: nothing must be read after the end of b.
+        there = 0 if turned or tiles > MANY else some.size - (some[-1] + wide > M)
+        _tiles(a, above, row, step, b, first * M + some, M, some[:there], depth, out, edges, M,
                lanes, first > 0)  # fmt: skip
+        right, starts = memory[: some.size * wide * depth], _cuts(some.size, wide * depth, 1)
+        if chunk == 0 or part == start:
+            _pack(there, some.size, b, turned, K, M, first, depth, some, lanes, right)
+        _tiles(a, above, row, step, right, starts[there:], wide, some[there:], depth, out, edges,
+               M, lanes, first > 0)  # fmt: skip
 
 
 @jit()
@@ -140,7 +145,7 @@ def _multiply(pool, shares, a, row, step, b, turned, out, N, K, M, lanes):
         if a.nbytes > LARGE or row * a.itemsize % ALIAS == 0:
             packed = vectors.aligned(tiles * high * depth, a)
             packing = a, step == 1, K, N, first, depth, rows[:-1], lanes, packed
-            together(pool, _pack, tiles, -(-tiles // TOGETHER), packing)
+            together(pool, _pack, tiles, max(-(-tiles // TOGETHER), threads_of(pool)), packing)
             left = packed, _cuts(tiles - 1, high * depth, 1), 1, high
         arguments = groups, chunks, b, turned, K, columns, first, depth, left, out, rows, M, lanes
         together(pool, _parts, groups * chunks, groups * chunks, arguments)

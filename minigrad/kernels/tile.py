@@ -153,22 +153,23 @@ def _tile(builder, rows, out, operands, more):
 
 
 @intrinsic
-def tile(typing, rows, columns, a, p, row, step, b, at, depth, out, q, M, more):
+def tile(typing, rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more):
     """out[q + i·M + j] = Σₖ a[p + i·row + k·step] · bₖ[j], + what it is if `more` of a sum.
 
     i < rows ≤ HEIGHT, j < columns ≤ WIDTH registers, k < depth, of which there is at least one. bₖ
-    are the WIDTH registers of b from `at` + k · WIDTH registers on.
+    are WIDTH registers of b from at + k·below on, which are read whole, if some of their columns
+    are wanted.
     """
 
     def lower(context, builder, signature, args):
-        rows, columns, a, p, row, step, b, at, depth, out, q, M, more = args
+        rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more = args
         types_of = signature.args
         vector = context.get_value_type(Vector(types_of[2].dtype))
-        first = address(context, builder, types_of[9], out, q)
+        first = address(context, builder, types_of[10], out, q)
         result = _Result(builder, vector, first, M, columns)
 
         def registers(k, width):
-            start = builder.mul(k, I64(WIDTH * vector.count))
+            start = builder.mul(k, below)
             for j in range(width):
                 place = builder.add(builder.add(at, start), I64(j * vector.count))
                 yield address(context, builder, types_of[6], b, place)
@@ -177,7 +178,7 @@ def tile(typing, rows, columns, a, p, row, step, b, at, depth, out, q, M, more):
         _tile(builder, rows, result, _Operands(a, row, step, registers, depth), more)
         return context.get_dummy_value()
 
-    arguments = rows, columns, a, p, row, step, b, at, depth, out, q, M, more
+    arguments = rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more
     return types.void(*arguments), lower
 
 

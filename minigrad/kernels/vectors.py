@@ -10,7 +10,6 @@ import platform
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic, models, register_model
 
 from minigrad.kernels.compile import has, jit
@@ -95,21 +94,6 @@ def load(typing, array, index):
         return load_at(builder, start, context.get_value_type(vector))
 
     return vector(array, index), lower
-
-
-@intrinsic
-def prefetch(typing, array, index):
-    """Tell the processor that the line of the cache with array[index] will soon be read."""
-
-    def lower(context, builder, signature, args):
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        place = builder.bitcast(address(context, builder, signature.args[0], *args), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [place, number(0), number(3), number(1)])  # to read, soon, data
-        return context.get_dummy_value()
-
-    return types.void(array, index), lower
 
 
 @intrinsic
