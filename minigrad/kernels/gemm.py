@@ -45,19 +45,19 @@ SERIAL = 2**20  # multiply-adds below which waking the other threads costs more 
 
 
 @jit()
-def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
-    """packed[p, k, j] = b[first + k, starts[p] + j] for k < depth, and p from begin to end.
+def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed, width, base):
+    """packed[p - base, k, j] = b[first + k, starts[p] + j] for k < depth, j < width and
+    begin ≤ p < end.
 
     b is flat: (K, M), or (M, K) if turned. For columns that do not exist packed holds other numbers
     of b, or any; nobody looks at the products with them.
     """
-    width = packed.size // starts.size // depth
     if not turned:  # row after row: the next one may be on another page
         for k in range(depth):
-            row, within = (first + k) * M, b.size - (first + k) * M - starts[-1]
+            row = (first + k) * M
             for p in range(begin, end):
-                to = (p * depth + k) * width
-                if width <= within:
+                to = ((p - base) * depth + k) * width
+                if row + starts[p] + width <= b.size:
                     for j in range(0, width, lanes):
                         vectors.store(packed, to + j, vectors.load(b, row + starts[p] + j))
                 else:  # nothing is read after the end of b
@@ -68,7 +68,7 @@ def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
     for p in range(begin, end):
         for j in range(0, min(width, M - starts[p]), lanes):
             rows = np.minimum(np.arange(lanes) + starts[p] + j, M - 1) * K + first
-            to = p * depth * width + j
+            to = (p - base) * depth * width + j
             if depth >= lanes:
                 for square in range(0, depth, lanes):
                     k = min(square, depth - lanes)
@@ -80,45 +80,46 @@ def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed):
 
 
 @jit()
-def _tiles(a, places, row, step, b, starts, below, columns, depth, out, rows, M, lanes, more):
-    """Multiply rows of a by panels of b, into those rows and columns of y.
+def _tiles(left, top, bottom, b, at, below, apart, begin, end, depth, out, rows, M, wide, more):
+    """Multiply tiles of rows of a, from `top` to `bottom`, by panels of b, from `begin` to `end`.
 
     Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t].
-    Panel p has the columns from columns[p] on; it begins at starts[p] of b, and has its next row
-    `below` elements later.
+    The first panel is at `at` of b, the next one `apart` later, and a panel's next row `below`.
     """
-    wide, high = WIDTH * lanes, rows[-1] - rows[0]
+    a, places, row, step = left
+    high = rows[bottom] - rows[top]
     blocks = max(-(-high * depth * a.itemsize // CACHE), -(-high // PAGES))
     for block in range(blocks):
-        begin, end = block * places.size // blocks, (block + 1) * places.size // blocks
-        for panel, column in enumerate(columns):
-            for t in range(begin, end):
-                tile(rows[t + 1] - rows[t], min(wide, M - column), a, places[t], row, step,
-                     b, starts[panel], below, depth, out, rows[t] * M + column, M,
-                     more)  # fmt: skip
+        first = top + block * (bottom - top) // blocks
+        last = top + (block + 1) * (bottom - top) // blocks
+        for panel in range(begin, end):
+            for t in range(first, last):
+                tile(rows[t + 1] - rows[t], min(wide, M - panel * wide), a, places[t], row, step,
+                     b, at + (panel - begin) * apart, below, depth,
+                     out, rows[t] * M + panel * wide, M, more)  # fmt: skip
 
 
 @jit()
 def _parts(start, stop, groups, chunks, b, turned, K, columns, first, depth, left, out, rows, M,
            lanes):  # fmt: skip
     """Compute parts of y. Each has a group of panels and a chunk of tiles; chunks come first."""
-    a, places, row, step = left
-    wide, tiles, panels = WIDTH * lanes, places.size, columns.size
-    memory = vectors.aligned(-(-panels // groups) * wide * depth, b)
+    wide, tiles, panels, more = WIDTH * lanes, rows.size - 1, columns.size, first > 0
+    packed = vectors.aligned(-(-panels // groups) * wide * depth, b)
     for part in range(start, stop):
         group, chunk = part // chunks, part % chunks
-        some = columns[group * panels // groups : (group + 1) * panels // groups]
-        begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
-        above, edges = places[begin:end], rows[begin : end + 1]
-        # The last panel may lack columns: nothing must be read after the end of b.
-        there = 0 if turned or tiles > MANY else some.size - (some[-1] + wide > M)
-        _tiles(a, above, row, step, b, first * M + some, M, some[:there], depth, out, edges, M,
-               lanes, first > 0)  # fmt: skip
-        right, starts = memory[: some.size * wide * depth], _cuts(some.size, wide * depth, 1)
-        if chunk == 0 or part == start:
-            _pack(there, some.size, b, turned, K, M, first, depth, some, lanes, right)
-        _tiles(a, above, row, step, right, starts[there:], wide, some[there:], depth, out, edges,
-               M, lanes, first > 0)  # fmt: skip
+        begin, end = group * panels // groups, (group + 1) * panels // groups
+        top, bottom = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
+        there = begin  # the first panel that is packed
+        if not turned and tiles <= MANY:  # b may end before the last panel's last register does
+            there = end - (end * wide > M and M % lanes > 0)
+            _tiles(left, top, bottom, b, first * M + begin * wide, M, wide, begin, there, depth,
+                   out, rows, M, wide, more)  # fmt: skip
+        if there < end:
+            if chunk == 0 or part == start:
+                _pack(there, end, b, turned, K, M, first, depth, columns, lanes, packed, wide,
+                      there)  # fmt: skip
+            _tiles(left, top, bottom, packed, 0, wide, wide * depth, there, end, depth,
+                   out, rows, M, wide, more)  # fmt: skip
 
 
 @jit()
@@ -144,7 +145,7 @@ def _multiply(pool, shares, a, row, step, b, turned, out, N, K, M, lanes):
         left = a, rows[:-1] * row + first * step, row, step
         if a.nbytes > LARGE or row * a.itemsize % ALIAS == 0:
             packed = vectors.aligned(tiles * high * depth, a)
-            packing = a, step == 1, K, N, first, depth, rows[:-1], lanes, packed
+            packing = a, step == 1, K, N, first, depth, rows, lanes, packed, high, 0
             together(pool, _pack, tiles, max(-(-tiles // TOGETHER), threads_of(pool)), packing)
             left = packed, _cuts(tiles - 1, high * depth, 1), 1, high
         arguments = groups, chunks, b, turned, K, columns, first, depth, left, out, rows, M, lanes
