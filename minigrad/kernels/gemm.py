@@ -41,7 +41,7 @@ MANY = 32  # tiles above which to pack a panel costs less than to read it from m
 GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache
 TOGETHER = 8  # tiles of a that are packed together, because they lie on the same pages
 PARTS = 4  # of y, at least, for each thread
-SERIAL = 2**20  # multiply-adds below which waking the other threads costs more than it saves
+SERIAL = 2**18  # multiply-adds below which waking the other threads costs more than it saves
 
 
 @jit()
