@@ -10,7 +10,7 @@ way alone. (A NaN's sign is the exception: LLVM turns −x · 3 into x · −3.)
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -40,12 +40,21 @@ FORMULAS = {
 TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
 
 
+class Layout(NamedTuple):
+    """A Layout says how a loop goes over arrays: over rows, and over the elements of each.
+
+    sizes: of three axes. The last one is a row; the first two are 1 if one row is all there is.
+    along: {Value: how many elements lie from one to the next along each axis, 0 for the same one}
+    """
+
+    sizes: tuple[int, ...]
+    along: dict[Value, tuple[int, ...]]
+
+
 class Loop:
     """A Loop takes the place of a primitive in an instruction that stands for several.
 
     steps: the instructions, in order. operands, results: Values, as the instruction's
-    size: how many elements it goes over. row: how many it takes at a time. readings: {operand: how
-        it is read}
     """
 
     name, writes, acts, kernel = "loop", (), False, None
@@ -53,9 +62,53 @@ class Loop:
 
     def __init__(self, steps, operands, results):
         self.steps, self.operands, self.results = steps, operands, results
-        self.dtype, self.row, shape = results[0].dtype, _row(steps), _shape(steps[0])
-        self.size = math.prod(shape)
-        self.readings = {x: reading for x in operands if (reading := how(x, shape))}
+        self.dtype, self.layout = results[0].dtype, cast(Layout, layout(steps))
+
+
+def layout(steps) -> Layout | None:
+    """Return the Layout of a loop for these instructions, or None if it can't be one.
+
+    Neighbouring axes are joined where all arrays allow it. No more than three may be left, and
+    along the last one an array has its elements side by side, or one for all; a sum has one for
+    each row.
+    """
+    shape = _shape(steps[0])
+    far: dict[Value, list[int]] = {}
+    for i in steps:
+        far |= {x: _along(x, shape, range(len(shape) - x.ndim)) for x in i.operands}
+        far[i.results[0]] = _along(i.results[0], shape, _summed(i))
+    axes: list[tuple[int, ...]] = []  # the size of each, and how far it goes in each array
+    for n, *strides in zip(shape, *far.values(), strict=True):
+        if axes and axes[-1][1:] == tuple([n * step for step in strides]):
+            axes[-1] = axes[-1][0] * n, *strides
+        elif n > 1:
+            axes.append((n, *strides))
+    axes = [(1, *[0] * len(far))] * (3 - len(axes)) + axes
+    sizes, *along = zip(*axes, strict=True)
+    found = Layout(sizes, dict(zip(far, along, strict=True)))
+    fits = len(sizes) == 3 and all([steps[2] in (0, 1) and min(steps) >= 0 for steps in along])
+    each = [n > 1 for n in sizes[:2]] + [False]
+    sums = [found.along[i.results[0]] for i in steps if i.primitive in TERMS]
+    one_for_each = any(each) and all([[step > 0 for step in steps] == each for steps in sums])
+    return found if fits and (one_for_each or not sums) else None
+
+
+def _along(x, shape, missing):
+    """Return how many elements lie from one of x to the next along each axis of a loop's shape.
+
+    missing: axes that x lacks, unless it has them with size 1
+    """
+    steps = [step // x.dtype.itemsize * (n > 1) for n, step in zip(x.shape, x.strides, strict=True)]
+    for axis in missing if x.ndim < len(shape) else ():
+        steps.insert(axis, 0)
+    return steps
+
+
+def _summed(i):
+    """Return the axes that an instruction sums."""
+    if i.primitive is ops.sum:
+        return sorted(axes_of(i.operands[0], i.static["axis"]))
+    return [i.operands[0].ndim - 1] if i.primitive in TERMS else []
 
 
 def fused(program: Program) -> Program:
@@ -117,7 +170,7 @@ def _place(i, groups, made, first):
         if place == first and not all(x in elements or made.get(x, -1) < place for x in i.operands):
             continue
         shared = elements | {x for j in group for x in j.operands if x.size > 1}
-        if shared & set(i.operands) and not sums & set(i.operands) and _row([*group, i]):
+        if shared & set(i.operands) and not sums & set(i.operands) and layout([*group, i]):
             return place
     return None
 
@@ -137,20 +190,19 @@ def _can_fuse(i):
     """Return whether a loop can do it: one dtype, and operands that broadcast in a simple way."""
     if i.primitive not in FORMULAS and i.primitive not in TERMS or i.views:
         return False
-    (y,), shape = i.results, _shape(i)
-    if y.dtype not in FLOATS or not y.size or how(y, y.shape) != (1, y.size, y.size, y.size):
+    (y,) = i.results
+    if y.dtype not in FLOATS or not y.size:
         return False
     if i.primitive is ops.leaky_relu and not i.static["negative_slope"]:
         return False  # its forward keeps NaN
     if i.primitive is _chain and len(i.operands) == 2:
         return False
-    if i.primitive in TERMS and y.size in (1, math.prod(shape)):
-        return False  # it would be for one thread alone, or sums nothing
     if not all([_is_finite(value) for name, value in i.static.items() if name in SCALARS]):
         return False
-    if i.primitive is ops.sum and axes_of(i.operands[0], i.static["axis"]) != _last(shape, y):
-        return False
-    return all([x.dtype == y.dtype and how(x, shape) for x in i.operands]) and _row([i]) > 0
+    for x in (*i.operands, y):
+        if x.dtype != y.dtype or x.moved or any([step % x.dtype.itemsize for step in x.strides]):
+            return False
+    return layout([i]) is not None
 
 
 SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
@@ -158,67 +210,6 @@ SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
 
 def _is_finite(value):
     return isinstance(value, (int, float, np.number)) and math.isfinite(value)
-
-
-def _last(shape, sums):
-    """Return the numbers of the last axes, of which there is one sum for all others."""
-    axes = range(len(shape))
-    return tuple([a for a in axes if math.prod(shape[:a]) >= sums.size])
-
-
-class Reading(NamedTuple):
-    """A Reading says which element of an operand belongs to element e: (e // repeat) % number.
-
-    So each element is repeated so often, and then all of them from the first one on: a row has
-    repeat 1, and a column the length of a row. Of the elements, `run` lie side by side in memory,
-    and the next such run begins `step` elements after this one.
-    """
-
-    repeat: int
-    number: int
-    run: int
-    step: int
-
-    def takes(self, row) -> bool:
-        """Return whether so many elements can be taken at a time, again and again."""
-        if self.repeat > 1:
-            return self.repeat % row == 0 and self.run in (1, self.number)
-        return self.run % row == 0 and self.run in (row, self.number)
-
-
-def how(x: Value, shape) -> Reading | None:
-    """Return how x, broadcast to the shape, is read by a loop over it, or None if it can't be."""
-    if x.moved:
-        return None
-    extra = len(shape) - len(x.shape)
-    sizes = (1,) * extra + tuple(x.shape)
-    strides = (0,) * extra + tuple(x.strides)
-    repeats = [m > 1 and (n == 1 or s == 0) for n, m, s in zip(sizes, shape, strides, strict=True)]
-    axes = [a for a in range(len(shape)) if shape[a] > 1 and not repeats[a]]
-    if not axes:
-        return Reading(math.prod(shape), 1, 1, 1)
-    run = 1
-    for a in range(axes[-1], axes[0], -1):
-        if repeats[a] or shape[a] > 1 and strides[a] != run * x.dtype.itemsize:
-            return None
-        run *= shape[a]
-    number, repeat = run * shape[axes[0]], math.prod(shape[axes[-1] + 1 :])
-    step, rest = divmod(strides[axes[0]], x.dtype.itemsize)
-    if rest or step < run:
-        return None
-    return Reading(repeat, number, *((run, step) if step > run else (number, number)))
-
-
-def _row(steps):
-    """Return how many elements a loop for the instructions takes at a time, or 0 if it can't be."""
-    shape = _shape(steps[0])
-    size = row = math.prod(shape)
-    sums = {size // i.results[0].size for i in steps if i.primitive in TERMS}
-    operands = {x for i in steps for x in i.operands}
-    readings = [reading for x in operands if (reading := how(x, shape))]
-    for reading in readings:
-        row = math.gcd(row, reading.run if reading.repeat == 1 else reading.repeat, *sums)
-    return row if sums <= {row} and all([reading.takes(row) for reading in readings]) else 0
 
 
 CONSTANT = (ones_like, ops.zeros_like)  # they look at no element

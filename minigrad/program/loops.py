@@ -21,37 +21,31 @@ PIECE = 2**13  # additions, at least, that a thread does at a time; a function c
 _compiled: dict[str, Callable] = {}  # by their source
 
 
-# How a task gets what belongs to its row i, or to its range of elements if there is one row.
-IN_ROWS = {
-    "all": "{0}[i]",
-    "some": "{0}[i % {0}.shape[0]]",
-    "number": "{0}[i // {0}.shape[1] % {0}.shape[0], 0]",
-}
-FLAT = {"all": "{0}[start:stop]", "number": "{0}[0]"}
-
-
 def source(loop: Loop) -> str:
-    """Return the loop as the text of a function task(start, stop, row, *operands, *results).
+    """Return the loop as the text of task(start, stop, rows, row, steps, *operands, *results).
 
-    It goes over elements or, if not all arrays have as many, over rows of them.
+    It does rows from start to stop or, if one row is all there is, elements from start to stop of
+    it. Row a, b of an array begins at a · steps[k, 0] + b · steps[k, 1].
     """
-    flat, number = loop.row == loop.size, f"np.{loop.dtype.name}"
-    values: dict[Value, str] = {}  # how the loop's body calls them
-    places: dict[Value, str] = {}
-    body: list[str] = []
-    sums: list[str] = []
+    number, values, places = f"np.{loop.dtype.name}", dict[Value, str](), dict[Value, str]()
+    head, body, sums = list[str](), list[str](), list[str]()
     names = {x: f"x{n}" for n, x in enumerate(loop.operands)}
     names |= {y: f"y{n}" for n, y in enumerate(loop.results)}
-    for x, name in names.items():
-        kind, known = _kind(loop, x), places if x in loop.results else values
-        if kind != "sum":
-            body.append(f"{name}_ = {(FLAT if flat else IN_ROWS)[kind].format(name)}")
-        known[x] = {"sum": f"{name}[i, 0]", "number": f"{name}_"}.get(kind, f"{name}_[j]")
-    body.append(f"for j in range({'stop - start' if flat else 'row'}):")
+    for k, (x, name) in enumerate(names.items()):
+        known = places if x in loop.results else values
+        head.append(f"p{k} = a * steps[{k}, 0] + b * steps[{k}, 1]")
+        if loop.layout.along[x][2]:
+            head.append(f"{name}_ = {name}[p{k} : p{k} + row]")
+            known[x] = f"{name}_[j]"
+        elif x in loop.results:
+            known[x] = f"{name}[p{k}]"
+        else:
+            head.append(f"{name}_ = {name}[p{k}]")
+            known[x] = f"{name}_"
     for n, i in enumerate(loop.steps):
         (y,), operands = i.results, [values.get(x, "") for x in i.operands]
         if i.primitive in TERMS:
-            body.append(f"    terms[{len(sums)}, j] = {TERMS[i.primitive].format(*operands)}")
+            body.append(f"terms[{len(sums)}, j] = {TERMS[i.primitive].format(*operands)}")
             sums.append(f"{places[y]} = sum_row(terms[{len(sums)}], lanes)")
             continue
         static = {
@@ -59,49 +53,26 @@ def source(loop: Loop) -> str:
         }
         # _chain has one or two operands after the slope, and its formula two.
         formula = FORMULAS[i.primitive].format(*operands, *operands[-1:], **static)
-        body.append(f"    t{n} = {number}({formula})")
+        body.append(f"t{n} = {number}({formula})")
         values[y] = f"t{n}"
         if y in places:
-            body.append(f"    {places[y]} = t{n}")
-    if not flat:
-        body = ["for i in range(start, stop):", *(f"    {line}" for line in body + sums)]
+            body.append(f"{places[y]} = t{n}")
+    lines = [*head, "for j in range(row):", *[f"    {line}" for line in body], *sums]
+    if _flat(loop):
+        lines = ["a, b, row = 0, start, stop - start", *lines]
+    else:
+        lines = ["a, b = i // rows, i % rows", *lines]
+        lines = ["for i in range(start, stop):", *[f"    {line}" for line in lines]]
     if sums:
         terms = f"np.empty(({len(sums)}, row), {number})"
-        body.insert(0, f"terms, lanes = {terms}, np.empty(LANES, {number})")
-    head = f"def task(start, stop, row, {', '.join(names.values())}):"
-    return "\n".join([head, *(f"    {line}" for line in body)]) + "\n"
+        lines.insert(0, f"terms, lanes = {terms}, np.empty(LANES, {number})")
+    lines = [f"    {line}" for line in lines]
+    arguments = ", ".join(names.values())
+    return "\n".join([f"def task(start, stop, rows, row, steps, {arguments}):", *lines]) + "\n"
 
 
-def _kind(loop, x):
-    """Return which part of an operand or a result belongs to a row."""
-    if x in loop.results:
-        return "all" if x.size == loop.size else "sum"
-    reading = loop.readings[x]
-    if reading.repeat > 1 or reading.number == 1:
-        return "number"
-    return "all" if reading.number == loop.size else "some"
-
-
-def _as_read(loop, x, array):
-    """Return an array, without a copy, in the shape in which the source reads or writes it."""
-    kind, row = _kind(loop, x), loop.row
-    if row == loop.size:
-        return _strided(array, (x.size,), (1,))
-    if kind == "sum":
-        return _strided(array, (x.size, 1), (1, 1))
-    if x in loop.results:
-        return _strided(array, (x.size // row, row), (row, 1))
-    repeat, number, run, step = loop.readings[x]
-    if kind == "number":
-        return _strided(array, (number, repeat // row), (1 if run == number else step, 0))
-    # A row may be longer than is taken of it, for numba's sake, which then sees contiguous rows.
-    step = row if run == number else step
-    return _strided(array, (number // row, step), (step, 1))
-
-
-def _strided(array, shape, steps):
-    strides = [step * array.itemsize for step in steps]
-    return np.lib.stride_tricks.as_strided(array, shape, strides)
+def _flat(loop):
+    return loop.layout.sizes[:2] == (1, 1)
 
 
 def jobs(loop: Loop, operands, results) -> list[Job] | None:
@@ -114,8 +85,20 @@ def jobs(loop: Loop, operands, results) -> list[Job] | None:
         linecache.cache[path] = len(text), None, text.splitlines(True), path  # for tracebacks
         exec(compile(text.replace("task", name, 1), path, "exec"), globals(), found)
         _compiled[text] = shareable(fastmath=False)(found[name])
-    count = loop.size if loop.row == loop.size else loop.size // loop.row
-    work = loop.size * (len(loop.steps) + 7 * text.count("scalars."))
-    both = zip([*loop.operands, *loop.results], [*operands, *results], strict=True)
-    arrays = [_as_read(loop, x, array) for x, array in both]
-    return collected(_compiled[text], min(work // PIECE, count), count, loop.row, *arrays)
+    (outer, rows, row), along = loop.layout
+    far = [along[x] for x in (*loop.operands, *loop.results)]
+    count, steps = (row, [(0, c) for _, _, c in far]) if _flat(loop) else (outer * rows, far)
+    pieces = outer * rows * row * (len(loop.steps) + 7 * text.count("scalars.")) // PIECE
+    arrays = [
+        _in_memory(array, loop.layout.sizes, steps)
+        for array, steps in zip([*operands, *results], far, strict=True)
+    ]
+    return collected(
+        _compiled[text], min(pieces, count), count, rows, row, np.array(steps), *arrays
+    )
+
+
+def _in_memory(array, sizes, steps):
+    """Return all that lies from an array's first element to its last one."""
+    span = 1 + sum([(n - 1) * step for n, step in zip(sizes, steps, strict=True)])
+    return np.lib.stride_tricks.as_strided(array, (span,), (array.itemsize,))

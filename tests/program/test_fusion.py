@@ -10,8 +10,8 @@ from minigrad import Tensor, ops
 from minigrad.core.tensor import replace
 from minigrad.kernels import cache
 from minigrad.program import loops
-from minigrad.program.fusion import FORMULAS, Loop, fused, how
-from minigrad.program.instructions import Value
+from minigrad.program.fusion import FORMULAS, Loop, fused, layout
+from minigrad.program.instructions import Instruction, Value
 from minigrad.program.passes import simplified
 from tests.program.helpers import same
 from tests.program.test_programs import recorded
@@ -75,19 +75,25 @@ def test_operands_broadcast_inside_a_loop(shape, dtype):
 
 
 def test_how_an_operand_is_read():
-    def kind(array, shape):
-        return how(Value(array, "argument", 0), shape)
+    def along(array, shape):
+        x, y = Value(array, "argument", 0), Value(np.zeros(shape, "f"), "result", 1)
+        found = layout([Instruction(ops.negative, (x,), {}, (y,))])
+        return found and (found.sizes, found.along[x])
 
     x = np.zeros((4, 6), np.float32)
-    assert kind(x, (4, 6)) == (1, 24, 24, 24)
-    assert kind(x[:, :3], (4, 3)) == (1, 12, 3, 6) and kind(x[::2], (2, 6)) == (1, 12, 6, 12)
-    assert kind(x[0], (4, 6)) == (1, 6, 6, 6) == kind(np.broadcast_to(x[0], (4, 6)), (4, 6))
-    assert kind(x[:, :1].copy(), (4, 6)) == (6, 4, 4, 4) and kind(x[:, :1], (4, 6)) == (6, 4, 1, 6)
-    assert kind(x[0, 0], (4, 6)) == (24, 1, 1, 1)
-    assert kind(np.zeros((5, 1), "f"), (4, 5, 6)) == (6, 5, 5, 5)  # channels
-    for strange in (x.T, x[:, ::-1].T, np.zeros((6, 4, 2), "f")[..., 0]):
-        assert kind(strange, (6, 4)) is None
-    assert kind(np.zeros((4, 1, 6), "f"), (4, 5, 6)) is None
+    assert along(x, (4, 6)) == ((1, 1, 24), (0, 0, 1)) == along(x.reshape(4, 1, 6), (4, 1, 6))
+    assert along(x[:, :3], (4, 3)) == ((1, 4, 3), (0, 6, 1))
+    assert along(x[::2], (2, 6)) == ((1, 2, 6), (0, 12, 1))
+    row = (1, 4, 6), (0, 0, 1)
+    assert along(x[0], (4, 6)) == row == along(np.broadcast_to(x[0], (4, 6)), (4, 6))
+    assert along(x[:, :1].copy(), (4, 6)) == ((1, 4, 6), (0, 1, 0))
+    assert along(x[:, :1], (4, 6)) == ((1, 4, 6), (0, 6, 0))
+    assert along(x[0, 0], (4, 6)) == ((1, 1, 24), (0, 0, 0))
+    assert along(np.zeros((5, 1), "f"), (4, 5, 6)) == ((4, 5, 6), (0, 1, 0))  # channels
+    assert along(np.zeros((4, 1, 6), "f"), (4, 5, 6)) == ((4, 5, 6), (6, 0, 1))
+    for strange in (x.T, x[:, ::-1].T, x[::-1].T, np.zeros((6, 4, 2), "f")[..., 0]):
+        assert along(strange, (6, 4)) is None
+    assert along(x[::-1], (4, 6)) is None and along(np.zeros((2, 1, 2, 1)), (2, 2, 2, 2)) is None
 
 
 def test_a_loop_is_a_text_that_can_be_read():
@@ -97,11 +103,15 @@ def test_a_loop_is_a_text_that_can_be_read():
     step(a, b)
     (loop,) = loops_of(step)
     assert loops.source(loop.primitive) == (
-        "def task(start, stop, row, x0, x1, y0):\n"
-        "    x0_ = x0[start:stop]\n"
-        "    x1_ = x1[start:stop]\n"
-        "    y0_ = y0[start:stop]\n"
-        "    for j in range(stop - start):\n"
+        "def task(start, stop, rows, row, steps, x0, x1, y0):\n"
+        "    a, b, row = 0, start, stop - start\n"
+        "    p0 = a * steps[0, 0] + b * steps[0, 1]\n"
+        "    x0_ = x0[p0 : p0 + row]\n"
+        "    p1 = a * steps[1, 0] + b * steps[1, 1]\n"
+        "    x1_ = x1[p1 : p1 + row]\n"
+        "    p2 = a * steps[2, 0] + b * steps[2, 1]\n"
+        "    y0_ = y0[p2 : p2 + row]\n"
+        "    for j in range(row):\n"
         "        t0 = np.float32(x0_[j] * x1_[j])\n"
         "        t1 = np.float32(t0 + x0_[j])\n"
         "        t2 = np.float32(scalars.tanh(t1))\n"
@@ -128,7 +138,7 @@ def test_a_loop_begins_with_the_bias_and_ends_with_sums():
     assert [y.shape for y in loop.results] == [(70, 40), (70,), (70,)]
     text = loops.source(loop.primitive)
     assert "terms, lanes = np.empty((2, row), np.float64), np.empty(LANES, np.float64)" in text
-    assert "        y1[i, 0] = sum_row(terms[0], lanes)\n" in text
+    assert "        y1[p4] = sum_row(terms[0], lanes)\n" in text
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -169,8 +179,8 @@ def test_a_state_that_gets_another_layout_is_another_program():
         return mg.exp(x * w) + w
 
     step = mg.compile(function)
-    for layout in (np.asarray, np.asfortranarray):
-        array = layout(np.arange(12.0).reshape(3, 4))
+    for order in (np.asarray, np.asfortranarray):
+        array = order(np.arange(12.0).reshape(3, 4))
         replace(w, array)
         for _ in range(3):
             x = Tensor(np.random.default_rng(0).random((3, 4)))
