@@ -38,18 +38,10 @@ class Graph:
 
     def _line(self, node):
         operands = [self._operand(operand) for operand in node.operands]
-        defaults = node.primitive.defaults
-        static = [
-            f"{name}={short(value)}"
-            for name, value in node.static.items()
-            if name not in defaults or value is not defaults[name]
-        ]
-        names = []
-        for i in range(len(node.results)):
-            names.append(self._name((node, i), "v"))
+        names = [self._name((node, i), "v") for i in range(len(node.results))]
         kinds = ", ".join(kind(array) for array, _ in node.results)
-        call = f"{node.primitive.name}({', '.join(operands + static)})"
-        return f"{', '.join(names)} : {kinds} = {call}", node.line
+        text = f"{', '.join(names)} : {kinds} = {call(node.primitive, operands, node.static)}"
+        return text, node.line
 
     def _operand(self, tensor):
         if tensor._node is not None:
@@ -66,6 +58,14 @@ class Graph:
         self.names[key] = f"{letter}{self.count[letter]}"
         self.count[letter] += 1
         return self.names[key]
+
+
+def call(primitive, operands, static) -> str:
+    """Return an operation with the names of its operands, and what else is not as by default."""
+    defaults = {name: short(value) for name, value in primitive.defaults.items()}
+    chosen = {name: short(value) for name, value in static.items()}
+    words = [f"{name}={word}" for name, word in chosen.items() if word != defaults.get(name)]
+    return f"{primitive.name}({', '.join([*operands, *words])})"
 
 
 def graph(*results) -> Graph:

@@ -23,7 +23,7 @@
       v8 : f32[] = multiply(v7, b)   # ...
       v9 : f32[] = add(v7, v8)       # ...
     in the end:
-      return (v3, (v9))
+      return (v3, (v9,))
 
 From its second call on, the function is no longer run: its program is, without Python between the
 operations. compiled.py decides which; recorder.py writes a program down; instructions.py is what a

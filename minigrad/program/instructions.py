@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core.show import kind, short
+from minigrad.core.show import call, kind
 
 
 class Value:
@@ -44,11 +44,6 @@ class Value:
     def size(self) -> int:
         """value.size is the number of elements."""
         return math.prod(self.shape)
-
-    @property
-    def bytes(self) -> int:
-        """value.bytes is how much memory the elements take."""
-        return self.size * self.dtype.itemsize
 
     def tensor(self, arguments):
         """Return the tensor that it stands for, of a state or of one of a call's arguments."""
@@ -126,26 +121,29 @@ class Program(NamedTuple):
         return kept
 
     def __str__(self):
-        names, lines, part = _Names(), [], None
+        names, lines, part = _Names(), list[tuple[str, str]](), None
         for instruction in self.instructions:
             if instruction.part != part:
                 part = instruction.part
                 lines.append((f"{part}:", ""))
-            lines.append((f"  {_text(instruction, names)}", instruction.line))
+            lines.append((f"  {_text(instruction, names)}", f"  # {instruction.line}"))
         lines.append(("in the end:", ""))
-        lines += [(f"  {names[x]}.grad = {'None' if g is None else names[g]}", "")
-                  for x, g in self.gradients]  # fmt: skip
-        lines.append((f"  return {_named(self.returned, names)}", ""))
-        width = min(WIDTH, max(len(text) for text, note in lines))
-        return "\n".join(_wrapped(text, note, width) for text, note in lines)
+        for leaf, g in self.gradients:
+            lines.append((f"  {names[leaf]}.grad = {g and names[g]}", ""))
+        lines.append((f"  return {rebuilt(self.returned, names.__getitem__)}", ""))
+        width = min(WIDTH, max(len(text) for text, _ in lines))
+        wrapped = [(textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6), n) for text, n in lines]
+        texts = [[f"{text[0]:{width}}{note}".rstrip(), *text[1:]] for text, note in wrapped]
+        return "\n".join([line for text in texts for line in text])
 
 
 WIDTH = 96  # columns of a printed instruction
 
 
-def _wrapped(text, note, width):
-    first, *rest = textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6)
-    return "\n".join([f"{first:{width}}  # {note}" if note else first, *rest])
+class _Name(str):
+    """A name stands without quotation marks in the text of a structure."""
+
+    __repr__ = str.__str__
 
 
 class _Names(dict):
@@ -161,32 +159,16 @@ class _Names(dict):
             name = f"v{self.count}"
         else:
             name = value.name or (self[value.before] if value.before else value.origin)
-        self[value] = name
-        return name
+        self[value] = _Name(name)
+        return self[value]
 
 
 def _text(instruction, names):
-    primitive, operands, static, results, *_ = instruction
-    defaults = primitive.defaults
-    words = [names[value] for value in operands] + [
-        f"{name}={short(value)}"
-        for name, value in static.items()
-        if name not in defaults or value is not defaults[name]
-    ]
-    call = f"{primitive.name}({', '.join(words)})"
-    if primitive.writes:
-        return call
-    return f"{', '.join(names[y] for y in results)} : {', '.join(map(kind, results))} = {call}"
-
-
-def _named(structure, names):
-    if isinstance(structure, Value):
-        return names[structure]
-    if isinstance(structure, dict):
-        return "{" + ", ".join(f"{k!r}: {_named(v, names)}" for k, v in structure.items()) + "}"
-    if isinstance(structure, (tuple, list)):
-        return f"({', '.join(_named(part, names) for part in structure)})"
-    return repr(structure)
+    text = call(instruction.primitive, [names[x] for x in instruction.operands], instruction.static)
+    if instruction.primitive.writes:
+        return text
+    results = instruction.results
+    return f"{', '.join([names[y] for y in results])} : {', '.join(map(kind, results))} = {text}"
 
 
 def rebuilt(structure, put):

@@ -28,7 +28,7 @@ def planned(program: Program) -> dict[Value, np.ndarray]:
             if y.memory in own:
                 arrays[y] = y.empty()
                 continue
-            start, length = 0, -(-y.bytes // LINE) * LINE
+            start, length = 0, -(-y.size * y.dtype.itemsize // LINE) * LINE
             for begin, end, _ in sorted(taken):
                 if start + length <= begin:
                     break
