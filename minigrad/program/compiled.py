@@ -83,7 +83,7 @@ class Compiled:
 
     def __call__(self, *args, **kwargs):
         if current.interpreter.observer is not None:  # it is traced, or a part of a recording
-            args, kwargs = _as_tensors((args, kwargs))
+            args, kwargs = rebuilt((args, kwargs), _tensors())
             return self.function(*args, **kwargs)
         with self._lock:
             bound = self._signature.bind(*args, **kwargs)
@@ -94,20 +94,21 @@ class Compiled:
             key = tuple(kinds), shared, current.interpreter.records, current.interpreter.accelerates
             self._calls += 1
             due = self.check_every and self._calls % self.check_every == 0
-            if not due:
-                for recording in self._recordings:
-                    if (
-                        recording.settings == settings_changed[0]
-                        and recording.key == key
-                        and recording.program.fits(list(arguments.values()))
-                    ):
-                        return self._replay(recording, list(arguments.values()))
+            values, now = list(arguments.values()), settings_changed[0]
+            for recording in self._recordings if not due else ():
+                if recording.settings == now and recording.key == key:
+                    if recording.program.fits(values):
+                        return self._replay(recording, values)
             return self._record(bound, arguments, key, due)
+
+    def _latest(self, recording):
+        """Put a recording first, and forget the last one if there are too many."""
+        others = [other for other in self._recordings if other is not recording]
+        self._recordings = [recording, *others][:MOST]
 
     def _replay(self, recording, arguments):
         if recording is not self._recordings[0]:
-            self._recordings.remove(recording)
-            self._recordings.insert(0, recording)
+            self._latest(recording)
         if recording.replay is None:
             recording.replay = Replay(simplified(recording.program))
         try:
@@ -118,10 +119,8 @@ class Compiled:
 
     def _record(self, bound, arguments, key, due):
         """Run the function, and write down what it does."""
-        tensors = {}  # by the ids of the arrays, or of the tensors themselves
-        for name, value in arguments.items():
-            arguments[name] = value if isinstance(value, Tensor) else Tensor(value)
-            tensors[id(value)] = arguments[name]
+        as_tensor = _tensors()
+        arguments = {name: as_tensor(value) for name, value in arguments.items()}
         names, leaves = reachable_state(self.function)
         for name, tensor in arguments.items():
             if id(tensor) in names:
@@ -131,7 +130,7 @@ class Compiled:
                 )
         recorder = Recorder(arguments, names, leaves)
         for name, value in bound.arguments.items():
-            bound.arguments[name] = rebuilt(value, lambda x: tensors.get(id(x), x))
+            bound.arguments[name] = rebuilt(value, as_tensor)
         with recorder.recording:
             returned = self.function(*bound.args, **bound.kwargs)
         program = recorder.program(returned)
@@ -142,8 +141,7 @@ class Compiled:
                 recording.settings = settings_changed[0]
                 if recording.replay is not None and not recording.replay.is_current():
                     recording.replay = None  # a state has another array now
-                self._recordings.remove(recording)
-                self._recordings.insert(0, recording)
+                self._latest(recording)
                 break
         else:
             if due and before:
@@ -152,8 +150,7 @@ class Compiled:
                     f"would do:\n{difference(before[0].program, program)}"
                 )
             self._count(key, program, before)
-            self._recordings.insert(0, _Recording(key, program))
-            del self._recordings[MOST:]
+            self._latest(_Recording(key, program))
         return rebuilt(returned, lambda y: _detached(y, arguments))
 
     def _count(self, key, program, before):
@@ -171,14 +168,10 @@ class Compiled:
             )
 
 
-def _as_tensors(structure):
-    """Return arguments with one tensor for each array, as a function gets them when recorded."""
-    tensors: dict[int, Tensor] = {}
-
-    def put(x):
-        return tensors.setdefault(id(x), Tensor(x)) if isinstance(x, np.ndarray) else x
-
-    return rebuilt(structure, put)
+def _tensors():
+    """Return a function that makes arrays tensors, one for each array, and leaves the rest."""
+    made: dict[int, Tensor] = {}
+    return lambda x: made.setdefault(id(x), Tensor(x)) if isinstance(x, np.ndarray) else x
 
 
 def _kind(name, value, arguments):

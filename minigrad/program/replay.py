@@ -108,31 +108,31 @@ class Replay:
 
     def run(self, arguments):
         """Run the program on arguments (arrays or tensors), and return what it returns."""
-        if not self._gradients_are_free(arguments):
-            self._kept += 1
-            self._prepare()
         for value, array in self._inputs:
             if value.origin == "argument":
                 given = arguments[value.source]
             else:
                 given = value.source.tensor(arguments).grad
             np.copyto(array, array_of(given) if isinstance(given, Tensor) else given)
+        leaves = [leaf.tensor(arguments) for leaf, _ in self._gradients]
+        for tensor in leaves:  # should the run fail, what it made is nobody's gradient
+            tensor.grad = None
+        if self._count_references() != self._references:  # somebody kept the last call's
+            self._kept += 1
+            inputs = self._inputs
+            self._prepare()
+            for (_, array), (_, before) in zip(self._inputs, inputs, strict=True):
+                np.copyto(array, before)
         for tensor in self._states:
             count_write(tensor)
-        try:
-            current.interpreter.quietly(self._run_calls)
-        except BaseException:
-            for leaf, _ in self._gradients:  # what they are halfway is nobody's gradient
-                leaf.tensor(arguments).grad = None
-            raise
+        current.interpreter.quietly(self._run_calls)
         for value in self._written_arguments:
             if isinstance(given := arguments[value.source], Tensor):  # an array was copied before
                 count_write(given)
                 np.copyto(array_of(given), self._array_for(value))
-        for leaf, g in self._gradients:
-            if g is not None and self._kept >= COPIES_AFTER:
-                g = np.array(g, order="K")
-            leaf.tensor(arguments).grad = None if g is None else owned(g)
+        for tensor, (_, g) in zip(leaves, self._gradients, strict=True):
+            if g is not None:
+                tensor.grad = owned(np.array(g, order="K") if self._kept >= COPIES_AFTER else g)
         return rebuilt(self.program.returned, self._handed_out)
 
     def _run_calls(self):
@@ -145,22 +145,7 @@ class Replay:
         return owned(np.array(self._array_for(value)))
 
     def _count_references(self):
-        return [sys.getrefcount(g) for _, g in self._gradients]
-
-    def _gradients_are_free(self, arguments):
-        """Return whether nobody but `.grad` refers to the gradients of the last call."""
-        now = self._count_references()
-        for i, (leaf, g) in enumerate(self._gradients):
-            if g is not None and now[i] != self._references[i]:
-                tensor = leaf.tensor(arguments)
-                handed_out = tensor.grad is not None and array_of(tensor.grad) is g
-                alone = handed_out and sys.getrefcount(tensor.grad) == ALONE
-                if not alone or now[i] != self._references[i] + 1:
-                    return False
-        return True
-
-
-ALONE = sys.getrefcount(np.empty(0)) + 1  # of what only an attribute refers to
+        return [sys.getrefcount(g) for _, g in self._gradients if g is not None]
 
 
 def _copy_results(primitive, arrays, static, made):

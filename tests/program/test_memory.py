@@ -4,11 +4,13 @@ import gc
 import tracemalloc
 import warnings
 from contextlib import contextmanager
+from unittest import mock
 
 import numpy as np
 
 import minigrad as mg
 from minigrad import Tensor, nn, optim
+from minigrad.program.replay import Replay
 from models.vae import VAE
 from train_gan import make_networks as gan_networks
 from train_gan import make_step as gan_step
@@ -111,3 +113,25 @@ def test_memory_is_flat_over_100_shapes():
             assert ends[1] - ends[0] < 100_000  # one recording alone takes more
         finally:
             tracemalloc.stop()
+
+
+def test_a_replay_makes_its_arrays_once_unless_a_gradient_is_kept():
+    w = Tensor([2.0, 3.0], requires_grad=True)
+    v = Tensor([5.0], requires_grad=True)
+
+    @mg.compile
+    def step(x):
+        (w * x + v).sum().backward()
+        v.grad = None  # nobody's gradient
+
+    def made(count):
+        with mock.patch.object(Replay, "_prepare", autospec=True, side_effect=prepare) as calls:
+            for _ in range(count):
+                w.grad = None
+                step(np.ones(2, np.float32))
+        return calls.call_count
+
+    prepare = Replay._prepare
+    assert made(10) == 1
+    kept = w.grad
+    assert made(10) == 1 and kept.numpy().tolist() == [1.0, 1.0]
