@@ -11,7 +11,7 @@ from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.jobs import shareable
 from minigrad.ops import normalization
 
-PIECES = 32  # that the channels are divided into, at most,
+PIECES = 16  # that the channels are divided into, at most,
 PIECE = 2**12  # unless so few elements would be left to one
 
 
