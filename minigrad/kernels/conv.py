@@ -25,6 +25,7 @@ from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.gemm import SERIAL
 from minigrad.kernels.geometry import convolution_layout, transposed_layout
 from minigrad.kernels.jobs import shareable
+from minigrad.kernels.pooling import rearrange
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile_of_places
 from minigrad.ops.images import window_places
 
@@ -186,23 +187,17 @@ def convolution_transpose(y, x, w, *, stride, padding, size):
     how = tuple(kernel), tuple(stride), tuple(padding)
     layout, parts = transposed_layout(F, C, *how, shape, size, lanes)
     order = _parts_of_kernel(w.shape, how[1], tuple(parts))
-    matrix = np.empty(order.size, w.dtype)
-    _reorder(1, order.size, contiguous(w).reshape(-1), order, matrix)
-    _correlation(contiguous(x), matrix, np.zeros(C, x.dtype), layout, y)
+    matrix = np.empty((1, order.size), w.dtype)
+    rearrange(matrix, contiguous(w).reshape(1, -1), order)
+    _correlation(contiguous(x), matrix[0], np.zeros(C, x.dtype), layout, y)
 
 
 @lru_cache(maxsize=32)
 def _parts_of_kernel(shape, stride, parts):
     """Return which element of w comes where, when each phase has its part of the kernel, turned."""
-    backwards = np.arange(math.prod(shape)).reshape(shape).transpose(1, 0, 2, 3)
+    backwards = np.arange(math.prod(shape), dtype=np.uintp).reshape(shape).transpose(1, 0, 2, 3)
     kernels = (backwards[:, :, i :: stride[0], j :: stride[1]][..., ::-1, ::-1] for i, j in parts)
     return np.concatenate([part.reshape(-1) for part in kernels])
-
-
-@shareable()
-def _reorder(start, stop, x, order, out):
-    for i in range(start, stop):
-        out[i] = x[order[i]]
 
 
 def _weights(x, g, *, stride, padding, kernel):

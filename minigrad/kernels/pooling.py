@@ -53,10 +53,7 @@ def _rearrange(start, stop, x, order, out):
 
 @lru_cache(maxsize=32)
 def _order(shape, axes):
-    """Return the indices of an array's elements in the order that they have after a transposition.
-
-    The indices are unsigned, so that numba need not check whether they are negative.
-    """
+    """Return the indices of an array's elements in the order that a transposition gives them."""
     return np.arange(np.prod(shape), dtype=np.uintp).reshape(shape).transpose(axes).reshape(-1)
 
 
@@ -68,7 +65,7 @@ def _shuffled(x, *, upscale_factor):
 @accelerates(ops.pixel_shuffle, _shuffled, only_jobs=True)
 def pixel_shuffle(y, x, *, upscale_factor):
     (_, C, H, W), r = x.shape, int(upscale_factor)
-    _moved(y, x, _order((C // r**2, r, r, H, W), (0, 3, 1, 4, 2)))
+    rearrange(y, x, _order((C // r**2, r, r, H, W), (0, 3, 1, 4, 2)))
 
 
 def _unshuffled(x, *, downscale_factor):
@@ -79,9 +76,10 @@ def _unshuffled(x, *, downscale_factor):
 @accelerates(ops.pixel_unshuffle, _unshuffled, only_jobs=True)
 def pixel_unshuffle(y, x, *, downscale_factor):
     (_, C, H, W), r = x.shape, int(downscale_factor)
-    _moved(y, x, _order((C, H // r, r, W // r, r), (0, 2, 4, 1, 3)))
+    rearrange(y, x, _order((C, H // r, r, W // r, r), (0, 2, 4, 1, 3)))
 
 
-def _moved(y, x, order):
-    x, y = contiguous(x).reshape(len(x), order.size), y.reshape(len(y), order.size)
+def rearrange(y, x, order):
+    """y[n].flat[p] = x[n].flat[order[p]], for unsigned order: numba need not ask if one is < 0."""
+    x, y = contiguous(x).reshape(len(x), -1), y.reshape(len(y), order.size)
     _rearrange(min(len(x), x.size // PIECE), len(x), x, order, y)

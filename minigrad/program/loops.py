@@ -57,21 +57,24 @@ def source(loop: Loop) -> str:
         values[y] = f"t{n}"
         if y in places:
             body.append(f"{places[y]} = t{n}")
-    lines = [*head, "for j in range(row):", *[f"    {line}" for line in body], *sums]
-    if _flat(loop):
+    lines = [*head, "for j in range(row):", *_indented(body), *sums]
+    if _is_flat(loop):
         lines = ["a, b, row = 0, start, stop - start", *lines]
     else:
-        lines = ["a, b = i // rows, i % rows", *lines]
-        lines = ["for i in range(start, stop):", *[f"    {line}" for line in lines]]
+        lines = ["for i in range(start, stop):", *_indented(["a, b = i // rows, i % rows", *lines])]
     if sums:
         terms = f"np.empty(({len(sums)}, row), {number})"
         lines.insert(0, f"terms, lanes = {terms}, np.empty(LANES, {number})")
-    lines = [f"    {line}" for line in lines]
-    arguments = ", ".join(names.values())
-    return "\n".join([f"def task(start, stop, rows, row, steps, {arguments}):", *lines]) + "\n"
+    first = f"def task(start, stop, rows, row, steps, {', '.join(names.values())}):"
+    return "\n".join([first, *_indented(lines), ""])
 
 
-def _flat(loop):
+def _indented(lines):
+    return [f"    {line}" for line in lines]
+
+
+def _is_flat(loop):
+    """Return whether one row is all there is."""
     return loop.layout.sizes[:2] == (1, 1)
 
 
@@ -87,18 +90,17 @@ def jobs(loop: Loop, operands, results) -> list[Job] | None:
         _compiled[text] = shareable(fastmath=False)(found[name])
     (outer, rows, row), along = loop.layout
     far = [along[x] for x in (*loop.operands, *loop.results)]
-    count, steps = (row, [(0, c) for _, _, c in far]) if _flat(loop) else (outer * rows, far)
+    count, steps = (row, [(0, c) for _, _, c in far]) if _is_flat(loop) else (outer * rows, far)
     pieces = outer * rows * row * (len(loop.steps) + 7 * text.count("scalars.")) // PIECE
     arrays = [
-        _in_memory(array, loop.layout.sizes, steps)
+        _from_first_to_last(array, loop.layout.sizes, steps)
         for array, steps in zip([*operands, *results], far, strict=True)
     ]
-    return collected(
-        _compiled[text], min(pieces, count), count, rows, row, np.array(steps), *arrays
-    )
+    arguments = rows, row, np.array(steps), *arrays
+    return collected(_compiled[text], min(pieces, count), count, *arguments)
 
 
-def _in_memory(array, sizes, steps):
-    """Return all that lies from an array's first element to its last one."""
+def _from_first_to_last(array, sizes, steps):
+    """Return the memory from an array's first element to its last one, as a flat array."""
     span = 1 + sum([(n - 1) * step for n, step in zip(sizes, steps, strict=True)])
     return np.lib.stride_tricks.as_strided(array, (span,), (array.itemsize,))
