@@ -4,6 +4,7 @@ A sum of K products is allowed K · eps · the sum of their absolute values; a b
 """
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tests.kernels.helpers import (
     assert_within,
     both_dtypes,
     layout_of,
+    output,
     truth,
 )
 
@@ -101,6 +103,40 @@ def test_a_product_cut_into_pieces(dtype, shape, left, right):
     assert_product(accelerated(ops.bmm, a, b), a, b)
     arrays = [a, b.T, generator.standard_normal(M).astype(dtype)]
     assert_linear(accelerated(ops.linear, *arrays), arrays)
+
+
+AT_THE_END_OF_MEMORY = """
+import ctypes, mmap
+import numpy as np
+import minigrad.kernels
+from minigrad import ops
+
+def at_the_end(x):
+    size = -(-x.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = np.frombuffer(mmap.mmap(-1, size + mmap.PAGESIZE), np.uint8)
+    after = ctypes.c_void_p(memory.ctypes.data + size)
+    assert ctypes.CDLL(None).mprotect(after, mmap.PAGESIZE, 0) == 0
+    y = memory[size - x.nbytes : size].view(x.dtype).reshape(x.shape)
+    y[...] = x
+    return y
+
+for dtype in (np.float32, np.float64):
+    for N, K in ((1, 1), (3, 20), (14, 33), (31, 100)):
+        for M in (*range(1, 70), 96, 100):
+            a, b = np.ones((N, K), dtype), np.ones((K, M), dtype)
+            y, a, b, c, d = map(at_the_end, (np.empty((N, M), dtype), a, b, a.T.copy(), b.T.copy()))
+            for left in (a, c.T):
+                for right in (b, d.T):
+                    ops.bmm.kernel.run(y, left, right)
+                    assert (y == K).all(), (N, K, M)
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mprotect of Linux's C library")
+def test_nothing_is_read_or_written_after_the_end_of_an_array():
+    """Each array ends where a page ends, and the next page can't be touched."""
+    assert output(AT_THE_END_OF_MEMORY) == "done"
 
 
 @both_dtypes
