@@ -12,7 +12,7 @@ from PIL import Image
 
 from minigrad import random
 from minigrad.explore import explore
-from minigrad.explore.examples import made
+from minigrad.explore.__main__ import made
 from tests.explore.chromium import chromium
 
 SIZE = (1120, 700)
@@ -27,7 +27,7 @@ def frames(run):
             with random.fork(0):
                 page = explore(f, *inputs, path=Path(folder, f"{name}.html"))
             driver.get(page.as_uri())
-            last = driver.execute_script("return steps()")
+            last = driver.execute_script("return Number(slider.max)")
             for step in [*range(0, last, 1 if name == "square" else 2), last]:
                 driver.execute_script(f"go({step})")
                 shot = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")

@@ -5,7 +5,6 @@ import io
 import numpy as np
 from matplotlib.figure import Figure
 
-from minigrad.core.memory import array_of, node_of
 from minigrad.core.show import Graph
 from minigrad.core.tensor import Tensor
 from minigrad.explore.layout import layered, needs_igraph
@@ -44,39 +43,26 @@ def draw(y: Tensor | Graph, *more: Tensor) -> Picture:
             "draw: this graph was freed by an earlier backward or grad; draw it before, or pass "
             "retain_graph=True there"
         )
-    arrays: dict = {}  # by the names of leaves and results
-    edges: dict = {}
-    for node in graph.nodes:
-        arrays |= {graph.names[node, i]: array for i, (array, _) in enumerate(node.results)}
-        for x in node.operands:
-            name = graph.names.get(node_of(x) or id(x))
-            if name:  # a constant of one number has none, and stands in the call
-                arrays[name] = array_of(x)
-                edges[name, graph.names[node, 0]] = None
-    labels, styles = [], []
-    numbers: dict[str, int] = {}
-    for number, (line, _) in enumerate(graph.lines):  # "v1, v2 : kinds = call"
-        made, call = line.partition(" : ")[0], line.partition(" = ")[2]
-        numbers |= dict.fromkeys(made.split(", "), number)
-        values = "  ".join(_value(arrays[name]) for name in made.split(", ") if name in arrays)
-        labels.append(f"{made if call in STYLES else f'{made} = {call}'}\n{values}")
-        styles.append(STYLES.get(call, ("round", "white")))
-    places, routes = layered(len(labels), dict.fromkeys((numbers[a], numbers[b]) for a, b in edges))
-    points = [*places, *(point for passed in routes.values() for point in passed)]
-    (left, right), (top, bottom) = ((min(side), max(side)) for side in zip(*points, strict=True))
-    width = LETTER * max(len(line) for label in labels for line in label.split("\n")) + 0.4
-    picture = Picture(figsize=(width * (right - left + 1), HIGH * (bottom - top + 1)))
+    number = {name: i for i, line in enumerate(graph.lines) for name in line.names}
+    uses = [(name, i) for i, line in enumerate(graph.lines) for name in line.operands]
+    edges = dict.fromkeys((number[name], i) for name, i in uses if name in number)
+    places, routes = layered(len(graph.lines), edges)
+    labels = []
+    for line in graph.lines:
+        made, values = ", ".join(line.names), "  ".join(map(_value, line.arrays))
+        labels.append(f"{made if line.call in STYLES else f'{made} = {line.call}'}\n{values}")
+    columns, layers = zip(*places, *sum(routes.values(), []), strict=True)
+    letters = max(len(text) for label in labels for text in label.split("\n"))
+    wide, high = max(columns) - min(columns) + 2, max(layers)
+    picture = Picture(figsize=((LETTER * letters + 0.4) / 2 * wide, HIGH * high))
     axes = picture.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(left - 0.5, right + 0.5), ylim=(bottom + 0.5, top - 0.5))
+    axes.set(xlim=(min(columns) - 1, max(columns) + 1), ylim=(high + 0.5, 0.5))
     axes.axis("off")
-    t = np.linspace(0, 1, 16)
-    bent = t * t * (3 - 2 * t)
-    for (a, b), points in routes.items():
-        across, down = zip(places[a], *points, (places[b][0], places[b][1] - 0.3), strict=True)
-        xs = [u + (v - u) * bent for u, v in zip(across, across[1:], strict=False)]
-        ys = [u + (v - u) * t for u, v in zip(down, down[1:], strict=False)]
-        axes.plot(np.ravel(xs), np.ravel(ys), "-v", color="#1f62b0", lw=0.9, ms=4, markevery=[-1])
-    for (x, layer), label, (shape, colour) in zip(places, labels, styles, strict=True):
+    for (a, b), way in routes.items():
+        ends = np.array([places[a], *way, np.subtract(places[b], (0, 0.3))])
+        axes.plot(*ends.T, "-v", color="#1f62b0", lw=0.9, ms=4, markevery=[-1])
+    for (x, layer), label, line in zip(places, labels, graph.lines, strict=True):
+        shape, colour = STYLES.get(line.call, ("round", "white"))
         box = {"boxstyle": f"{shape},pad=0.5", "fc": colour, "ec": "#6a7078", "lw": 0.9}
         axes.text(x, layer, label, bbox=box, size=8, family="monospace", ha="center", va="center")
     return picture

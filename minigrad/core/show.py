@@ -3,6 +3,7 @@
 import linecache
 import os
 import sys
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,19 @@ from minigrad.core.graph import order
 from minigrad.core.interpreter import setting
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class Line(NamedTuple):
+    """A Line is an operation or a leaf: the names and the arrays of what it made, and of what."""
+
+    names: list[str]
+    arrays: list[np.ndarray]
+    call: str  # or "leaf", or "constant"
+    operands: list[str]  # names, and for constants of a single number that number
+    note: str | None  # the line of the user's code, if it is known
+
+    def __str__(self):
+        return f"{', '.join(self.names)} : {', '.join(map(kind, self.arrays))} = {self.call}"
 
 
 class Graph:
@@ -24,24 +38,24 @@ class Graph:
         self.nodes = sorted(found, key=lambda node: node.time)
         self.names = {}  # names of leaves by id, of results by node and number
         self.count = {"x": 0, "c": 0, "v": 1}  # the next number for each letter
-        self.lines = []
+        self.lines: list[Line] = []
         for leaf in (y for y in results if y.is_leaf):
             self._operand(leaf)
         for node in self.nodes:
             self.lines.append(self._line(node))
 
     def __str__(self):
-        width = max((len(line) for line, note in self.lines if note), default=0)
-        return "\n".join(f"{a:{width}}  # {note}" if note else a for a, note in self.lines)
+        width = max((len(str(line)) for line in self.lines if line.note), default=0)
+        lines = [(str(line), line.note) for line in self.lines]
+        return "\n".join(f"{text:{width}}  # {note}" if note else text for text, note in lines)
 
     __repr__ = __str__
 
     def _line(self, node):
         operands = [self._operand(operand) for operand in node.operands]
         names = [self._name((node, i), "v") for i in range(len(node.results))]
-        kinds = ", ".join(kind(array) for array, _ in node.results)
-        text = f"{', '.join(names)} : {kinds} = {call(node.primitive, operands, node.static)}"
-        return text, node.line
+        arrays = [array for array, _ in node.results]
+        return Line(names, arrays, call(node.primitive, operands, node.static), operands, node.line)
 
     def _operand(self, tensor):
         if tensor._node is not None:
@@ -51,7 +65,7 @@ class Graph:
         if id(tensor) not in self.names:
             letter, what = ("x", "leaf") if tensor.requires_grad else ("c", "constant")
             name = self._name(id(tensor), letter)
-            self.lines.append((f"{name} : {kind(tensor._array)} = {what}", None))
+            self.lines.append(Line([name], [tensor._array], what, [], None))
         return self.names[id(tensor)]
 
     def _name(self, key, letter):

@@ -8,6 +8,7 @@ models. Read record.py (what ran), layout.py (where it stands), pictures.py, pag
 """
 
 import inspect
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,8 @@ from minigrad.core.tensor import Tensor
 from minigrad.explore.layout import needs_igraph
 from minigrad.explore.page import page
 from minigrad.explore.record import Recording
-from minigrad.nn.module import Module
 from minigrad.paths import expand
-from minigrad.program.compiled import Compiled
-from minigrad.program.names import reachable
+from minigrad.program.names import named_parts, reachable
 from minigrad.training.checkpoint import replacing
 
 __all__ = ["explore"]
@@ -51,7 +50,6 @@ def explore(f, *inputs, path="step.html") -> Path:
         raise FileNotFoundError(f"explore: path = {str(path)!r}: there is no folder {path.parent}")
     if path.is_dir():
         raise IsADirectoryError(f"explore: path = {str(path)!r} is a folder; name a file in it")
-    f = f.function if isinstance(f, Compiled) else f  # a replay would run no operation
     recording = recorded(f, [_as_tensor(x) for x in inputs])
     title = getattr(f, "__name__", type(f).__name__).replace("<lambda>", "lambda")
     with replacing(path) as temporary:
@@ -61,28 +59,15 @@ def explore(f, *inputs, path="step.html") -> Path:
 
 def recorded(f, inputs) -> Recording:
     """Return the Recording of f(*inputs), pulled back; what f can reach has names."""
-    reached = inspect.signature(f).bind(*inputs).arguments | reachable(f)
-    reached["self"] = getattr(f, "__self__", f)
-    modules = {name: x for name, x in reached.items() if isinstance(x, Module)}
-    names = {id(x): name for name, x in reached.items() if isinstance(x, Tensor)}
-    for name, module in modules.items():
-        prefix = name if len(modules) > 1 else ""
-        below = [*module.named_modules(prefix=prefix)]
-        for own, x in [*below, *module.named_tensors(f"{prefix}." if prefix else "")]:
-            names.setdefault(id(x), own or name)
-    for i, x in enumerate(inputs):
-        names.setdefault(id(x), f"input{i}")
-    return Recording(f, inputs, names)
+    found = inspect.signature(f).bind(*inputs).arguments | reachable(f)
+    found["self"] = getattr(f, "__self__", f)
+    others = [(x, f"input{i}") for i, x in enumerate(inputs)]
+    return Recording(f, inputs, [*named_parts(found), *others])
 
 
 def _as_tensor(x):
     """Return floats, and lists and arrays of them, as a tensor with a gradient."""
     if isinstance(x, (float, list, np.ndarray, np.floating)):
-        try:
-            tensor = Tensor(x)
-        except TypeError:  # a list of something else
-            return x
-        if tensor.dtype.kind == "f":
-            tensor.requires_grad = True
-            return tensor
+        with suppress(TypeError):  # integers, or a list of something else
+            return Tensor(x, requires_grad=True)
     return x

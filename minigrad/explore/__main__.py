@@ -1,11 +1,57 @@
 """`python -m minigrad.explore vae` writes a page that steps through one of the examples."""
 
-from minigrad import console, random
-from minigrad.console import say, warn
-from minigrad.data import DataError
+import sys
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import minigrad as mg
+from minigrad import Tensor, console, data, nn, random
 from minigrad.explore import explore
-from minigrad.explore.examples import EXAMPLES, made
 from minigrad.training.checkpoint import CheckpointError
+
+EXAMPLES = ("square", "xor", "vae", "gan")
+
+
+def made(name, run=None, data_dir=None):
+    """Return an example's function, which returns a loss, and its inputs.
+
+    run: a folder with trained weights; ValueError if they are another network's
+    """
+    if name in ("square", "xor"):
+        make = {"square": square, "xor": xor}[name]
+        if run is not None:
+            raise CheckpointError(f"{run}: {name} has no trained weights; leave the folder out")
+    else:
+        clone = Path(mg.__file__).resolve().parent.parent
+        if not (clone / "models" / "vae.py").is_file():
+            raise ModuleNotFoundError(
+                f"{name}: its networks are in models/, which only a clone of the repository has, "
+                "and the installed package has not; run this in a clone, or choose square or xor"
+            )
+        sys.path.insert(0, str(clone))
+        make = partial(getattr(import_module("models.explained"), name), run, data_dir)
+    with random.fork(0):
+        f, inputs = make()
+    f.__name__ = name
+    return f, inputs
+
+
+def square():
+    """Return x x + x and x = 3, the example of core/__init__.py."""
+    return lambda x: x * x + x, [3.0]
+
+
+def xor():
+    """Return how far a network of two layers is from exclusive or, and that."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+
+    def loss(x, wanted):
+        error = net(x) - wanted
+        return (error * error).mean()
+
+    x = Tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    return loss, [x, Tensor([[0.0], [1.0], [1.0], [0.0]])]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,13 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
         f, inputs = made(options.name, options.run, options.data_dir)
         with random.fork(0):
             path = explore(f, *inputs, path=options.out or f"{options.name}.html")
-    except (ImportError, DataError, CheckpointError, ValueError, OSError) as error:
-        warn(f"error: {error}")
-        return 1 if isinstance(error, DataError) else 2
-    except KeyboardInterrupt:
-        warn("\nInterrupted. Nothing was written.")
-        return 130
-    say(f"{path.resolve()} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
+    except (ImportError, data.DataError, CheckpointError, ValueError, OSError) as error:
+        console.warn(f"error: {error}")
+        return 1 if isinstance(error, data.DataError) else 2
+    console.say(f"{path.resolve()} ({path.stat().st_size / 1e6:.1f} MB); open it in a browser")
     return 0
 
 

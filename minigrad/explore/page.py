@@ -1,135 +1,99 @@
-"""One HTML file for a Recording: its data as JSON, and what lies in web/.
+"""One HTML file for a Recording: graphs, panels and steps, which web/page.js only shows.
 
-Names, docstrings and lines of code are data on the page. In the JSON every < is escaped, so that a
-`</script>` in a name ends nothing, and the scripts set text, never HTML.
+Names, docstrings and lines of code are data on the page: `fill` escapes them.
 """
-
-import json
-import re
-from html import escape
-from importlib.resources import files
 
 import numpy as np
 
 from minigrad.core.graph import shares
 from minigrad.core.interpreter import setting
 from minigrad.core.memory import array_of
-from minigrad.core.show import kind
 from minigrad.core.tensor import owned
-from minigrad.explore.layout import nested
-from minigrad.explore.pictures import FEW, picture, text, word
-
-SCRIPTS = ("panel.js", "graph.js", "page.js")
+from minigrad.explore.layout import layered
+from minigrad.explore.pictures import FEW, WEB, Markup, fill, text, word
+from minigrad.explore.record import Box
 
 
 def page(recording, title) -> str:
-    """Return the whole page as text."""
-    folder = files("minigrad.explore") / "web"
-    scripts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    data = json.dumps({"title": title, **contents(recording)}, allow_nan=False)
-    texts = {
-        "TITLE": escape(title), "CSS": (folder / "style.css").read_text(encoding="utf-8"),
-        "DATA": data.replace("<", "\\u003c"), "JS": "\n".join(scripts),
-    }  # fmt: skip
-    frame = (folder / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: texts[found[1]], frame)
-
-
-def contents(recording) -> dict:
-    """Return what the page shows, as values for JSON. Nodes and values are known by numbers.
-
-    There are two graphs, of the function and, besides, of its gradient. Each has a layout and
-    steps: [node, title, sentence, hue].
-    """
+    """Return the whole page as text: a graph of the function, and one of its gradient besides."""
     forward, both = recording.forward, recording.forward + recording.backward
-    leaves = [v.op for op in both for v in op.operands if not (v.op.at or v.inline)]
-    nodes = [*dict.fromkeys(leaves + both)]
-    values = [v for op in nodes for v in op.results]
-    number = {thing: i for things in (nodes, values) for i, thing in enumerate(things)}
-    graphs = [{**_graph(ops, number), "steps": _steps(ops, number)} for ops in (forward, both)]
-    graphs[0]["steps"] += _steps_back(recording, number)
-    return {
-        "nodes": [_node(op, number) for op in nodes],
-        "values": [_value(v, number) for v in values],
-        "graphs": graphs,
-    }
+    nodes = dict.fromkeys([v.op for op in both for v in op.operands if not v.inline] + both)
+    return fill(
+        "page", title=title, style=Markup(WEB["style.css"]), script=Markup(WEB["page.js"]),
+        function=graph(forward, "function"), function_steps=steps(forward) + steps_back(recording),
+        gradient=graph(both, "gradient"), gradient_steps=steps(both),
+        panels=[fill("panel", op=op, terms="\n".join(terms(op))) for op in nodes],
+    )  # fmt: skip
 
 
-def _node(op, number):
-    repeats = {op for op in op.pull if any(box.name == "unbroadcast" for box in op.boxes)}
-    about, *rest = op.doc.split("\n\n")  # and the paragraph with the VJP, on a line of its own
-    doc = re.sub(r"\s+", " ", " ".join([about, *(part for part in rest if "VJP" in part)]))
-    return {
-        "sort": op.sort, "call": op.call, "line": op.line, "doc": doc.replace(" VJP", "\nVJP"),
-        "title": op.text if len(op.text) <= 24 else op.name, "at": op.at, "pulled": op.pulled,
-        "pull": [x.call + "    # for what was broadcast" * (x in repeats) for x in op.pull],
-        "terms": terms(op), "out": [number[v] for v in op.results],
-        "in": [number[v] for v in op.operands if not v.inline],
-    }  # fmt: skip
+def graph(ops, view) -> list[Markup]:
+    """Return nodes in boxes, and edges. view: the beginning of the nodes' ids"""
+    uses = [(v, op, i) for op in ops for i, v in enumerate(op.operands) if not v.inline]
+    paths: dict = {}  # leaves stand in the boxes that are around all of their uses
+    for v, op, _ in uses:
+        if v.op.at <= 0:
+            around = zip(paths.get(v.op, op.boxes), op.boxes, strict=False)
+            paths[v.op] = [a for a, b in around if a == b and v.op.sort != "input"]
+    paths |= {op: op.boxes for op in ops}
+    nodes = {op: [*boxes, op] for op, boxes in paths.items()}
+    return [grid(nodes, [(v.op, op) for v, op, _ in uses], view), *(edge(*use) for use in uses)]
 
 
-def _value(v, number):
-    names = " = ".join([*map(bar, v.gradient_of), v.name])
-    return {
-        "name": v.name, "bar": bar(v.name), "kind": kind(v.array), "node": number[v.op],
-        "sub": f"{names} : {kind(v.array)}" if v.op.at else kind(v.array),
-        "picture": picture(v.array), "g": None if v.g is None else picture(array_of(v.g)),
-        "arrived": v.arrived,
-        "shares": [[step, number[op], picture(array_of(share))] for step, op, share in v.shares],
-    }  # fmt: skip
+def grid(paths, edges, view) -> Markup:
+    """Return a grid of nodes and boxes. paths: {operation: its boxes, from outside, and itself}"""
+    inside: dict = {}  # what is in each child
+    for op, (child, *rest) in paths.items():
+        inside.setdefault(child, {})[op] = rest
+    number = {op: i for i, ops in enumerate(inside.values()) for op in ops}
+    pairs = [(number[a], number[b]) for a, b in edges if number[a] != number[b]]
+    places, routes = layered(len(inside), dict.fromkeys(pairs))
+    parts = []
+    for (child, below), place in zip(inside.items(), places, strict=True):
+        op = max(below, key=lambda op: op.at)
+        v, title = op.results[0], op.text if len(op.text) <= 24 else op.name
+        common = {"v": v, "view": view, "place": place}
+        if isinstance(child, Box):
+            within = [(a, b) for a, b in edges if a in below and b in below]
+            inner, title, about = grid(below, within, view), child.name, f"{child.kind} · "
+            parts.append(fill("box", title=title, about=about, grid=inner, **common))
+        else:
+            about = " = ".join([*v.gradient_of, v.name]) + " : " if op.at > 0 else ""
+            parts.append(fill("node", title=title, about=about, **common))
+    bends = [(edge, place) for edge, way in routes.items() for place in way]
+    return fill("grid", children=parts, bends=bends)
 
 
-def _graph(ops, number):
-    """Return the layout of operations, and of leaves: they stand in the boxes around their uses."""
-    uses: dict = {}
+def edge(v, op, i) -> Markup:
+    """Return the edge from a value to an operation, whose i-th operand it is."""
+    shift = 24 * sum(other.op is v.op for other in op.operands[:i])
+    pulled, share = (op.pulled, word(op.sent[i].array)) if i in op.sent else (None, "")
+    return fill("edge", v=v, op=op, pulled=pulled, share=share * (v.array.size == 1), shift=shift)
+
+
+def steps(ops) -> list[tuple]:
+    """Return the steps that compute operations: (node, title, sentence, hue)."""
+    told = [("", "Before the first step", "inputs and parameters have values.", "forward")]
     for op in ops:
-        for operand in op.operands:
-            if not operand.inline:
-                uses.setdefault(operand.op, {})[op] = None
-    paths = {}
-    for leaf in (op for op in uses if not op.at):
-        boxes = zip(*(op.boxes for op in uses[leaf] if leaf.sort != "input"), strict=False)
-        paths[number[leaf]] = tuple(box[0] for box in boxes if len({*box}) == 1)
-    paths |= {number[op]: op.boxes for op in ops}
-    return nested(paths, [(number[op], number[user]) for op in uses for user in uses[op]])
+        title = f"{'Forward' if op.sort == 'forward' else 'Gradient'}, {op.at} of {len(ops)}"
+        made = [", ".join([word(v.array), *v.gradient_of]) for v in op.results]
+        told.append((op.at, title, f"{op.call}, which is {' and '.join(made)}.", op.sort))
+    return told
 
 
-def _steps(ops, number):
-    """Return the steps that compute operations, one after another."""
-    steps = [[None, "Before the first step", "inputs and parameters have values.", "forward"]]
-    for op in ops:
-        part, hue = ("Forward", op.sort) if op.sort == "forward" else ("Gradient", "back")
-        made = [", ".join([word(v.array), *map(bar, v.gradient_of)]) for v in op.results]
-        sentence = f"{op.call}, which is {' and '.join(made)}."
-        steps.append([number[op], f"{part}, {op.at} of {len(ops)}", sentence, hue])
-    return steps
-
-
-def _steps_back(recording, number):
+def steps_back(recording) -> list[tuple]:
     """Return the step that seeds the loss, and those that pull operations back."""
     loss = recording.loss
-    sentence = f"it is {word(loss.array)}. Backpropagation begins with {bar(loss.name)} = 1."
-    steps = [[number[loss.op], "The loss", sentence, "back"]]
+    sentence = f"it is {word(loss.array)}. Backpropagation begins with {loss.bar} = 1."
+    told = [(loss.op.at, "The loss", sentence, "back")]
     for i, op in enumerate(recording.pulled, 1):
-        words = [f"{word(array_of(share))} to {value.name}" for value, share in op.sent]
+        words = [f"{word(x.array)} to {x.value.name}" for x in op.sent.values()]
         sentence = f"{op.name} sends {' and '.join(words) or 'nothing'}."
-        for value in dict.fromkeys(value for value, _ in op.sent):
-            came = [word(array_of(share)) for step, _, share in value.shares if step <= op.pulled]
-            end = f"= {word(array_of(value.g))}" if op.pulled == value.arrived else "+ … so far"
-            if len(value.shares) > 1:
-                sentence += f" {bar(value.name)} = {' + '.join(came)} {end}."
-        steps.append([number[op], f"Back, {i} of {len(recording.pulled)}", sentence, "back"])
-    return steps
-
-
-def bar(name) -> str:
-    """Return the name of a value's cotangent.
-
-    >>> bar("x"), bar("v12"), bar("encoder.0.bias")
-    ('x̄', 'v̄12', '∂L/∂encoder.0.bias')
-    """
-    short = len(name.rstrip("0123456789")) == 1
-    return f"{name[0]}\u0304{name[1:]}" if short else f"∂L/∂{name}"
+        for v in dict.fromkeys(x.value for x in op.sent.values() if len(x.value.shares) > 1):
+            came = [word(x.array) for x in v.shares if x.op.pulled <= op.pulled]
+            end = f"= {word(v.g)}" if op.pulled == v.arrived else "+ … so far"
+            sentence += f" {v.bar} = {' + '.join(came)} {end}."
+        told.append((op.at, f"Back, {i} of {len(recording.pulled)}", sentence, "back"))
+    return told
 
 
 def terms(op) -> list[str]:
@@ -138,21 +102,20 @@ def terms(op) -> list[str]:
     The pull is linear in the cotangent. So a cotangent that is 1 at one element and 0 elsewhere
     gives that element's derivatives, and the share is the sum of cotangent times derivative.
     """
-    y, found = op.results[0], []
-    arrays = [array_of(share) for _, share in op.sent]
-    if len(op.results) > 1 or y.g is None or any(not 0 < a.size <= FEW for a in [y.array, *arrays]):
+    y, found, sent = op.results[0], [], op.sent.values()
+    small = all(0 < array.size <= FEW for array in (y.array, *(x.array for x in sent)))
+    if not sent or not small or len(op.results) > 1:
         return []
-    g = array_of(y.g)
-    with setting(observer=None, records=False):
-        ones = np.eye(g.size, dtype=g.dtype).reshape(g.size, *g.shape)
-        rows = [shares(op.node, owned(one), None) for one in ones] if op.sent else []
-    sigma, j = ("Σⱼ ", "[j]") if g.shape else ("", "")
-    for k, ((value, _), array) in enumerate(zip(op.sent, arrays, strict=True)):
-        at = np.unravel_index(np.nan_to_num(np.abs(array)).argmax(), array.shape)
-        place = f"[{', '.join(map(str, at))}]" * (array.ndim > 0)
-        products = zip(g.flat, (array_of(row[k][1])[at] for row in rows), strict=True)
+    with setting(records=False):
+        ones = np.eye(y.g.size, dtype=y.g.dtype).reshape(-1, *y.g.shape)
+        rows = [shares(op.node, owned(one), None) for one in ones]
+    sigma, j = ("Σⱼ ", "[j]") if y.g.shape else ("", "")
+    for k, (_, value, share) in enumerate(sent):
+        at = np.unravel_index(np.nan_to_num(np.abs(share)).argmax(), share.shape)
+        place = f"[{', '.join(map(str, at))}]" * (share.ndim > 0)
+        products = zip(y.g.flat, (array_of(row[k][1])[at] for row in rows), strict=True)
         words = [f"{text(a)} · {text(b)}" for a, b in products if b != 0] or ["0"]
         total = " + ".join(words[:6] + ["…"] * (len(words) > 6))
-        formula = f"{sigma}{bar(y.name)}{j} · ∂{y.name}{j}/∂{value.name}{place}"
-        found.append(f"{formula} = {total} = {text(array[at])}")
+        formula = f"{sigma}{y.bar}{j} · ∂{y.name}{j}/∂{value.name}{place}"
+        found.append(f"{formula} = {total} = {text(share[at])}")
     return found

@@ -1,26 +1,49 @@
-"""What ran: a Recording observes a function, keeps a twin of its graph, and pulls back through it.
+"""What ran: a Recording observes a function, and then pulls cotangents back through what it did.
 
-The twin has copies of all values. So it stays true when the function itself frees its graph, or an
-optimiser writes the parameters, and nothing of the user's is touched.
+It copies all values. So it stays true when the function frees its graph, or an optimiser writes the
+parameters, and nothing of the user's is touched.
 """
 
 from __future__ import annotations
 
+import linecache
+import os
+import sys
 from dataclasses import dataclass, field
+from inspect import isfunction
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.core import backward
-from minigrad.core.graph import Node, arrive, order, shares
+from minigrad.core import backward, graph, unbroadcast
 from minigrad.core.interpreter import setting
 from minigrad.core.memory import array_of, memory_of
-from minigrad.core.primitive import bind
-from minigrad.core.show import short
+from minigrad.core.primitive import OPERATIONS, bind
+from minigrad.core.show import PACKAGE, call
 from minigrad.core.tensor import ReadValues, SetGrad, Tensor, owned
-from minigrad.explore.calls import Box, place
+from minigrad.nn.module import Module
 from minigrad.program.instructions import rebuilt
+
+KNOWN = {f.__code__: (name, "composite") for name, f in OPERATIONS.items() if isfunction(f)}
+KNOWN[unbroadcast.unbroadcast.__code__] = ("unbroadcast", "sum over repeats")
+KNOWN[graph.pull_back.__code__] = ("gradient", "backward pass")
+
+
+class Box(NamedTuple):
+    """A Box is a call during which operations ran: of a module, a composite or a pull."""
+
+    call: Any  # a frame of the stack: while it is held, no other call is equal to it
+    name: str
+    kind: str
+
+
+class Share(NamedTuple):
+    """A Share is what an operation sends to one of its operands, when it is pulled back."""
+
+    op: Op
+    value: Value
+    array: np.ndarray
 
 
 @dataclass(eq=False)
@@ -29,41 +52,37 @@ class Value:
 
     name: str
     op: Op  # what made it
-    twin: Tensor  # a copy, which depends on the twin's nodes
-    shares: list[tuple[int, Op, Tensor]] = field(default_factory=list)  # step, sender and share
-    g: Tensor | None = None  # their sum
+    array: np.ndarray  # a copy
+    inline: bool = False  # a constant of one number stands in texts, and not in the graph
+    shares: list[Share] = field(default_factory=list)  # of its cotangent, as they arrived
+    g: np.ndarray | None = None  # their sum
     arrived: int | None = None  # the step at which the sum is complete
-    gradient_of: list[str] = field(default_factory=list)  # the leaves whose gradient it is
+    gradient_of: list[str] = field(default_factory=list)  # the bars of the leaves that get it
 
-    def __post_init__(self):
-        self.array = array_of(self.twin)
-        # A constant of one number stands in the text of the operation, and not in the graph.
-        self.inline = self.op.sort == "constant" and self.array.size == 1
+    @property
+    def bar(self) -> str:
+        """value.bar is what its cotangent is called: x̄ for x, v̄12 for v12, or ∂L/∂0.weight."""
+        short = len(self.name.rstrip("0123456789")) == 1
+        return f"{self.name[0]}\u0304{self.name[1:]}" if short else f"∂L/∂{self.name}"
 
 
 @dataclass(eq=False)
 class Op:
     """An Op is an operation that ran; or a leaf, which has no operands."""
 
-    name: str
     sort: str  # forward or backward; or input, parameter, buffer or constant
+    name: str
     text: str  # with its operands
+    call: str  # with its results, too
+    doc: str = ""  # the formula, and the VJP
     operands: tuple[Value, ...] = ()
-    doc: str = ""
     boxes: tuple[Box, ...] = ()  # from outside to inside
-    line: str = ""  # of the user's code
+    line: str = ""  # of the user's code; a leaf has its sort
     results: list[Value] = field(default_factory=list)
-    node: Node | None = None  # the twin's, if a gradient can pass
-    at: int = 0  # the step at which it runs; the leaves are there before the first step
+    node: graph.Node | None = None  # of copies, if a gradient can pass
+    at: int = 0  # the step at which it runs; leaves have numbers up to 0, for they are there before
     pulled: int | None = None  # the step at which it is pulled back
-    sent: list[tuple[Value, Tensor]] = field(default_factory=list)  # the shares it then sends
-    pull: list[Op] = field(default_factory=list)  # the operations that made them
-
-    @property
-    def call(self) -> str:
-        """op.call is the operation as a line of a program."""
-        made = ", ".join(v.name for v in self.results)
-        return f"{made} = {self.text}" if self.line or self.operands else made
+    sent: dict[int, Share] = field(default_factory=dict)  # to the i-th operand
 
 
 class Recording:
@@ -71,24 +90,29 @@ class Recording:
 
     forward: the operations that the loss depends on. pulled: those pulled back, in this order.
     backward: the operations that made the gradients. gradients: of leaves, by their Values
-    names: {id: name} of the tensors and of the modules that have one
+    named: (thing, name) of tensors and modules
     """
 
-    def __init__(self, f, inputs, names):
-        self.names, self.inputs = names, {id(x) for x in inputs}
+    def __init__(self, f, inputs, named):
+        self.names, self.inputs = {id(x): name for x, name in reversed(named)}, inputs
         self.pulled: list[Op] = []
-        self.gradients: dict[Value, Value] = {}
-        self._ops: list[Op] = []  # all that ran
-        self._known: dict[tuple, Value] = {}
+        self._sort = "forward"  # of the operations that run now
+        self._ops: dict[Op, None] = {}  # all that were seen, in their order
+        self._known: dict[tuple[int, int], Value] = {}
         self._held: list[Any] = []  # arrays: their ids must not be given to others meanwhile
-        self._number = {letter: count(1) for letter in "vcg"}
-        self._part, self._seeded = "forward", None
+        self._names = {x: map(f"{x}{{}}".format, count(1)) for x in "vcg"}  # v1, v2, …
+        self._seeded = None  # what f itself pulled back
+        for tensor in [x for x, _ in named if isinstance(x, Tensor)]:
+            self._value(tensor)  # now, so that it has its name even if it is first seen detached
         self.loss = self._run(f, inputs)
         self.forward = self._behind([self.loss])
-        self._part = "backward"
-        self._pull_back()
+        self._sort = "backward"
+        self.gradients = self._pull_back()
+        for leaf, g in self.gradients.items():
+            g.gradient_of.append(leaf.bar)
         self.backward = self._behind(self.gradients.values())
-        for at, op in enumerate(self.forward + self.backward, 1):
+        leaves = [op for op in self._ops if op.sort not in ("forward", "backward")]
+        for at, op in enumerate(leaves[::-1] + self.forward + self.backward, 1 - len(leaves)):
             op.at = at
 
     def _run(self, f, inputs):
@@ -96,8 +120,7 @@ class Recording:
         with setting(observer=self._note):
             returned = f(*inputs)
         tensors: list = []
-        rebuilt(returned, tensors.append)
-        tensors = [y for y in tensors if isinstance(y, Tensor)]
+        rebuilt(returned, lambda y: tensors.append(y) if isinstance(y, Tensor) else None)
         loss = next((y for y in tensors if y.size == 1), self._seeded)
         if loss is None or loss.size != 1:
             what = f"tensor of shape {tensors[0].shape}" if tensors else type(returned).__name__
@@ -114,98 +137,106 @@ class Recording:
         return found
 
     def _pull_back(self):
-        """Pull cotangents back from the loss as core/graph.py does, and keep every share."""
-        sums: dict = {}
+        """Pull cotangents back from the loss as core/graph.py does; return those of the leaves."""
         self.loss.arrived = step = len(self.forward) + 1
-        with setting(observer=self._note, records=True):
-            arrive(sums, self.loss.twin, bind(backward.ones_like, (self.loss.twin,), {}))
-            for node in order(self.loss.twin):
-                g = sums.pop(node, None)
-                if g is None:
+        with setting(observer=self._note):
+            sums = {self.loss: bind(backward.ones_like, (owned(self.loss.array),), {})}
+            for op in reversed(self.forward):
+                g = [sums.get(v) for v in op.results]
+                if op.node is None or not any(x is not None for x in g):
                     continue
-                op, step = self._known[_key(node.result(0))].op, step + 1
                 self.pulled.append(op)
-                for i, cotangent in enumerate(g if isinstance(g, list) else [g]):
-                    op.results[i].g = cotangent
-                op.pulled, start = step, len(self._ops)
-                found = shares(node, g, None)
-                op.pull = self._ops[start:]
-                for operand, share in found:
-                    value = self._known[_key(operand)]
-                    value.arrived = step  # the last one stays
-                    value.shares.append((step, op, share))
-                    op.sent.append((value, share))
-                    arrive(sums, operand, share)
-        for leaf, g in sums.items():
-            value = self._known[_key(leaf)]
-            value.g, self.gradients[value] = g, self._known[_key(g)]
-            self.gradients[value].gradient_of.append(value.name)
+                op.pulled = step = step + 1
+                number = {id(x): i for i, x in enumerate(op.node.operands)}
+                single = op.node.primitive.differentiable == 1
+                for operand, share in graph.shares(op.node, g[0] if single else g, None):
+                    i = number[id(operand)]
+                    v = op.operands[i]
+                    sums[v], v.arrived = sums[v] + share if v in sums else share, step
+                    op.sent[i] = Share(op, v, array_of(share))
+                    v.shares.append(op.sent[i])
+        for v, total in sums.items():
+            v.g = array_of(total)
+        return {v: self._known[_key(g)] for v, g in sums.items() if v.op.sort != "forward"}
 
     def _behind(self, values):
-        """Return the operations of this part that the values depend on, in their order."""
+        """Return the operations of this sort that the values depend on, in their order."""
         needed = {value.op for value in values}
         for op in reversed(self._ops):
             if op in needed:
                 needed.update(value.op for value in op.operands)
-        return [op for op in self._ops if op in needed and op.sort == self._part]
+        return [op for op in self._ops if op in needed and op.sort == self._sort]
 
     def _note(self, primitive, operands, static, results):
         """Add an operation that ran: this is the interpreter's observer."""
         if primitive in (ReadValues, SetGrad) or primitive.writes:
             return
-        forward = self._part == "forward"
+        forward = self._sort == "forward"
         if primitive is backward.ones_like and forward:
             self._seeded = operands[0]
         values = tuple([self._value(x) for x in operands])
         words = [f"{v.array.item():.6g}" if v.inline else v.name for v in values]
-        usual = {name: short(value) for name, value in primitive.defaults.items()}
-        chosen = {name: short(value) for name, value in static.items()}
-        words += [f"{name}={word}" for name, word in chosen.items() if word != usual.get(name)]
-        text, doc = f"{primitive.name}({', '.join(words)})", primitive.__doc__ or ""
-        boxes, line = place(self.names, (Recording._run.__code__, Recording._pull_back.__code__))
+        parts = enumerate((primitive.__doc__ or "").split("\n\n"))
+        doc = " ".join(" ".join(part for i, part in parts if i == 0 or "VJP" in part).split())
+        text, doc = call(primitive, words, static), doc.replace(" VJP", "\nVJP")
+        boxes, line = self._place()
+        names = [next(self._names["v" if forward else "g"]) for _ in results]
+        made = f"{', '.join(names)} = {text}"
+        op = Op(self._sort, primitive.name, text, made, doc, values, boxes, line)
+        for y, name in zip(results, names, strict=True):
+            self._add(op, y, name)
+        if forward and results[0].requires_grad:
+            ends = tuple([owned(v.array) for v in values])
+            for end, x in zip(ends, operands, strict=True):
+                end.requires_grad = x.requires_grad  # an operand that was detached stays so
+            op.node = graph.Node(primitive, ends, static, [owned(v.array) for v in op.results])
+
+    def _place(self):
+        """Return the calls around an operation, from the outermost, and the line of code for it."""
+        frame: Any = sys._getframe(2)
+        boxes, line = [], ""
+        while frame.f_code not in (Recording._run.__code__, Recording._pull_back.__code__):
+            code, file, local = frame.f_code, frame.f_code.co_filename, frame.f_locals
+            if code is Module.__call__.__code__:
+                kind = type(local["self"]).__name__
+                boxes.append(Box(frame, self.names.get(id(local["self"]), kind), kind))
+            elif code is graph.shares.__code__:
+                boxes.append(Box(frame, f"pull of {local['node'].primitive.name}", "pull"))
+            elif code in KNOWN:
+                boxes.append(Box(frame, *KNOWN[code]))
+            if not line and (not file.startswith(PACKAGE) or file.endswith("__main__.py")):
+                text = linecache.getline(file, frame.f_lineno, frame.f_globals).strip()
+                line = f"{os.path.basename(file)}:{frame.f_lineno}  {text}"
+            frame = frame.f_back
+        boxes.reverse()
         if self.pulled:  # the pulls of a module's operations have a box of their own
             around = [box for box in self.pulled[-1].boxes if box.kind != "pull"]
             back = [Box((box.call,), f"{box.name}, back", f"pulls of {box.kind}") for box in around]
-            boxes, line = (*back, *boxes), self.pulled[-1].line
-        op = Op(primitive.name, self._part, text, values, doc, boxes, line)
-        self._ops.append(op)
-        twins = [_copy(y) for y in results] if forward else results
-        if forward and results[0].requires_grad:  # an operand that was detached stays so
-            pairs = zip(values, operands, strict=True)
-            ends = tuple([v.twin if x.requires_grad else v.twin.detach() for v, x in pairs])
-            op.node = Node(primitive, ends, static, twins)
-            twins = [op.node.result(i) for i in range(len(twins))]
-        for y, twin in zip(results, twins, strict=True):
-            letter = "v" if forward else "g"
-            self._add(op, twin, y, f"{letter}{next(self._number[letter])}")
+            boxes, line = back + boxes, self.pulled[-1].line
+        return tuple(boxes), line
 
     def _value(self, tensor):
-        """Return the Value of an operand: a known one, perhaps detached, or a new leaf."""
-        array, time, grad = _key(tensor)
-        known = self._known.get((array, time, grad)) or self._known.get((array, time, True))
+        """Return the Value of an operand: a known one, or a new leaf."""
+        known, name = self._known.get(_key(tensor)), self.names.get(id(tensor))
         if known:
             return known
-        twin, name = _copy(tensor), self.names.get(id(tensor))
-        twin.requires_grad = grad
-        sort = "parameter" if grad else "buffer" if name else "constant"
-        sort = "input" if id(tensor) in self.inputs else sort
-        name = name or f"c{next(self._number['c'])}"
-        return self._add(Op(name, sort, name), twin, tensor, name)
+        sort = "parameter" if tensor.requires_grad else "buffer" if name else "constant"
+        sort = "input" if any(x is tensor for x in self.inputs) else sort
+        name = name or next(self._names["c"])
+        known = self._add(Op(sort, name, name, name, line=sort), tensor, name)
+        known.inline = sort == "constant" and known.array.size == 1
+        return known
 
-    def _add(self, op, twin, tensor, name):
-        """Add a result to an operation: the tensor and the twin stand for it."""
-        value = Value(name, op, twin)
+    def _add(self, op, tensor, name):
+        """Add a result to an operation, or to a leaf: the tensor and its copy stand for it."""
+        value = Value(name, op, np.array(array_of(tensor), order="K"))
         op.results.append(value)
-        for seen in (twin, tensor):
-            self._known[_key(seen)] = value
-            self._held.append(array_of(seen))
+        self._ops[op] = None
+        self._known |= {_key(tensor): value, _key(owned(value.array)): value}
+        self._held.append(array_of(tensor))
         return value
 
 
 def _key(tensor):
     """Return what is equal for all tensors of one array, as long as nobody writes into it."""
-    return id(array_of(tensor)), memory_of(tensor)[0], bool(tensor.requires_grad)
-
-
-def _copy(tensor):
-    return owned(np.array(array_of(tensor), order="K"))
+    return id(array_of(tensor)), memory_of(tensor)[0]

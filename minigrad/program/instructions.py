@@ -164,11 +164,11 @@ class _Names(dict):
 
 
 def _text(instruction, names):
-    text = call(instruction.primitive, [names[x] for x in instruction.operands], instruction.static)
-    if instruction.primitive.writes:
+    primitive, operands, static, results, *_ = instruction
+    text = call(primitive, [names[value] for value in operands], static)
+    if primitive.writes:
         return text
-    results = instruction.results
-    return f"{', '.join([names[y] for y in results])} : {', '.join(map(kind, results))} = {text}"
+    return f"{', '.join(names[y] for y in results)} : {', '.join(map(kind, results))} = {text}"
 
 
 def rebuilt(structure, put):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+from typing import Any
 
 from minigrad.core.tensor import Tensor
 from minigrad.nn.module import Module
@@ -17,19 +18,11 @@ def reachable_state(function) -> tuple[dict[int, str], list[Tensor]]:
     If it reaches one module alone, parameters are called as the module calls them.
     """
     found = reachable(function)
-    modules = {id(thing): name for name, thing in found.items() if isinstance(thing, Module)}
-    names: dict[int, str] = {}
-    leaves: list[Tensor] = []
-    for name, thing in found.items():
-        if isinstance(thing, Module):
-            prefix = "" if len(modules) == 1 else f"{name}."
-            for own, tensor in thing.named_tensors():
-                names.setdefault(id(tensor), f"{prefix}{own}")
-                leaves.append(tensor)
-        elif isinstance(thing, Tensor):
-            names.setdefault(id(thing), name)
-            leaves.append(thing)
-        elif isinstance(thing, Optimizer):
+    named = [(thing, name) for thing, name in named_parts(found) if isinstance(thing, Tensor)]
+    names = {id(tensor): name for tensor, name in reversed(named)}
+    leaves = [tensor for tensor, _ in named]
+    for thing in found.values():
+        if isinstance(thing, Optimizer):
             leaves += thing.params
     for name, thing in found.items():
         if isinstance(thing, Optimizer):
@@ -38,6 +31,23 @@ def reachable_state(function) -> tuple[dict[int, str], list[Tensor]]:
                 for p, tensor in zip(thing.params, getattr(thing, slot), strict=False):
                     names.setdefault(id(tensor), f"{slot}({names.get(id(p), 'p')})")
     return names, [leaf for leaf in leaves if leaf.requires_grad and leaf.is_leaf]
+
+
+def named_parts(found) -> list[tuple[Any, str]]:
+    """Return (part, name) of things that have names, and of the modules and tensors in modules.
+
+    If there is one module alone, its parts are called as it calls them.
+    """
+    modules = {id(thing) for thing in found.values() if isinstance(thing, Module)}
+    named: list[tuple[Any, str]] = []
+    for name, thing in found.items():
+        named.append((thing, name))
+        if isinstance(thing, Module):
+            prefix = "" if len(modules) == 1 else name
+            below = [*thing.named_modules(prefix=prefix)][1:]
+            tensors = thing.named_tensors(f"{prefix}." if prefix else "")
+            named += [(part, own) for own, part in [*below, *tensors]]
+    return named
 
 
 def reachable(function) -> dict[str, object]:

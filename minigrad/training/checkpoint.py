@@ -95,6 +95,17 @@ def load(path) -> tuple[dict[str, np.ndarray], dict]:
     return _safetensors().load(content), metadata
 
 
+def latest(folder, name) -> tuple[dict[str, np.ndarray], dict]:
+    """Return what `load` returns of a run's last weights, such as model-20000.safetensors.
+
+    Raises CheckpointError if the folder has none of this name.
+    """
+    found = sorted(Path(folder).glob(f"{name}-*.safetensors"))
+    if not found:
+        raise CheckpointError(f"{folder}: there is no {name}-….safetensors in this folder")
+    return load(found[-1])
+
+
 def _safetensors():
     """Import safetensors only for the first file: a training that saves nothing can do without."""
     import safetensors.numpy

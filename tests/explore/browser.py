@@ -9,21 +9,10 @@ import pytest
 import minigrad as mg
 from minigrad import random
 from minigrad.explore import explore
-from minigrad.explore.examples import EXAMPLES, made
+from minigrad.explore.__main__ import EXAMPLES, made
 from tests.explore.chromium import chromium, resize
 from tests.explore.evil import function_named
-
-PANEL = """
-return [...document.querySelectorAll("#panel h3")].map((head) => {
-  const figures = [];
-  for (let e = head.nextElementSibling; e && e.tagName !== "H3"; e = e.nextElementSibling)
-    if (e.tagName === "FIGURE") figures.push({
-      cells: [...e.querySelectorAll("td")].map((cell) => cell.textContent),
-      stats: Object.fromEntries([...e.querySelectorAll("dl div")].map(
-        (pair) => [...pair.children].map((x) => x.textContent))),
-    });
-  return [head.textContent, head.className, figures];
-})"""
+from tests.explore.seen import EDGES, PANEL
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +77,23 @@ def click(driver, name):
 def choose(driver, node):
     """Click on a node, wherever it is, and return what the panel says of its values."""
     driver.execute_script(
-        "document.querySelector(`[data-node='${arguments[0]}']`)"
-        ".dispatchEvent(new MouseEvent('click', {bubbles: true}))", node
+        "view.querySelector(`[data-op='${arguments[0]}']`).click()", node
     )  # fmt: skip
     return driver.execute_script(PANEL)
+
+
+def highlighted(driver):
+    """How many nodes and folded boxes are seen as those of this step: by an outline."""
+    return driver.execute_script(
+        "return [...view.querySelectorAll('.node')].filter((e) => e.checkVisibility() &&"
+        " getComputedStyle(e).outline.includes('solid 3px')).length"
+    )
+
+
+def shares(driver):
+    """The numbers beside the edges."""
+    texts = driver.find_elements("css selector", "#function .edge text")
+    return [e.text for e in texts if e.is_displayed()]
 
 
 def same(figure, array):
@@ -118,8 +120,8 @@ def test_steps_to_the_end_and_back_show_what_minigrad_computes(name, visit):
     arrived = [i for i, g in enumerate(cotangents) if g is not None]
     results, cotangents = [results[i] for i in arrived], [cotangents[i] for i in arrived]
     numbers = driver.execute_script(
-        "return nodes.map(({ pulled }, i) => [pulled, i]).filter(([step]) => step)"
-        ".sort((a, b) => a[0] - b[0]).map(([, i]) => i)"
+        "return [...document.querySelectorAll('#function-steps li')]"
+        ".filter((e) => e.textContent.startsWith('Back')).map((e) => e.dataset.op)"
     )
     numbers.reverse()  # the latest is pulled back first
     assert len(numbers) == len(results)
@@ -143,8 +145,7 @@ def test_steps_to_the_end_and_back_show_what_minigrad_computes(name, visit):
         assert count(driver) == f"{step} of {total}"
         if step > 12:
             break
-    visible = driver.execute_script("return document.querySelectorAll('.node.now').length")
-    assert visible == 1
+    assert highlighted(driver) == 1
 
 
 def test_the_example_of_the_core_step_by_step(visit):
@@ -153,8 +154,8 @@ def test_the_example_of_the_core_step_by_step(visit):
     driver, told, seen = visit("square"), [], []
     for _ in range(6):
         told.append(says(driver))
-        parts = driver.find_elements("css selector", ".node .value, .node .g")
-        shown = [e.text for e in parts if e.value_of_css_property("opacity") == "1"]
+        parts = driver.find_elements("css selector", "#function :is(.value, .g)")
+        shown = [e.text for e in parts if e.value_of_css_property("visibility") == "visible"]
         seen.append(" ".join(shown))
         press(driver, Keys.ARROW_RIGHT)
     assert told == [
@@ -165,9 +166,8 @@ def test_the_example_of_the_core_step_by_step(visit):
         "Back, 1 of 2: add sends 1 to v1 and 1 to x. x̄ = 1 + … so far.",
         "Back, 2 of 2: multiply sends 3 to x and 3 to x. x̄ = 1 + 3 + 3 = 7.",
     ]
-    assert seen == ["3", "3 9", "3 9 12", "3 9 1 12", "3 1 9 1 12", "7 3 1 9 1 12"]
-    labels = [e.text for e in driver.find_elements("css selector", "text.share")]
-    assert sorted(labels) == ["1", "1", "3", "3"]
+    assert seen == ["3", "3 9", "3 9 12", "3 9 12 1", "3 9 1 12 1", "3 7 9 1 12 1"]
+    assert sorted(shares(driver)) == ["1", "1", "3", "3"]
     press(driver, Keys.ARROW_LEFT)
     assert says(driver) == told[4]
 
@@ -176,8 +176,7 @@ def test_each_of_two_uses_has_its_own_share(visit, tmp_path, driver):
     visit(explore(lambda x: x - x, 3.0, path=tmp_path / "page.html"))
     press(driver, "\ue010")
     assert says(driver).endswith("subtract sends 1 to x and -1 to x. x̄ = 1 + -1 = 0.")
-    labels = [e.text for e in driver.find_elements("css selector", "text.share")]
-    assert labels == ["1", "-1"]
+    assert shares(driver) == ["1", "-1"]
 
 
 def test_the_slider_and_the_buttons_step(visit):
@@ -214,53 +213,60 @@ def test_boxes_fold_by_mouse_and_by_keyboard(visit):
     driver = visit("vae")
 
     def seen():
-        return len(driver.find_elements("css selector", ".node"))
+        nodes = driver.find_elements("css selector", "#function .node")
+        return sum(node.is_displayed() for node in nodes)
 
     few = seen()
-    encoder = driver.find_element("xpath", "//*[starts-with(@aria-label, '+ encoder')]")
-    assert encoder.get_attribute("aria-expanded") == "false"
+    encoder = driver.find_element("xpath", "//summary[.//b[text()='encoder']]")
+    box = encoder.find_element("xpath", "..")
+    assert box.get_attribute("open") is None
     encoder.click()
     more = seen()
-    assert more > few
+    assert more > few and box.get_attribute("open")
     focused = driver.switch_to.active_element
-    assert focused.get_attribute("aria-expanded") == "true"  # the frame has the focus now
+    assert focused == encoder
     focused.send_keys(Keys.ENTER)
     assert seen() == few
     press(driver, "f")
     assert seen() > more and driver.find_element("id", "fold").text == "fold all"
     press(driver, "f")
-    assert seen() == few
+    assert seen() == few and driver.find_element("id", "fold").text == "unfold all"
 
 
-def test_a_mouse_pans_and_the_wheel_zooms(visit):
-    from selenium.webdriver import ActionChains
+@pytest.mark.parametrize("name", ["xor", "vae"])
+def test_edges_go_from_what_is_seen_to_what_is_seen(name, visit):
+    driver = visit(name)
+    counts = []
+    for _ in range(2):
+        found = driver.execute_async_script(EDGES)
+        for start, end, leaves, arrives in found:
+            assert start < 2 and end < 2 and leaves and arrives
+        counts.append(len(found))
+        click(driver, "fold")
+    assert len({*counts}) == 2 and min(counts) > 4
 
+
+def test_the_view_scrolls_to_the_step(visit):
     driver = visit("vae")
     click(driver, "fold")
-    view = driver.find_element("id", "view")
-    start = "document.querySelector('.head').getBoundingClientRect()"
-    before = driver.execute_script(f"view.scrollTo(0, 200); return {start}")
-    mouse = ActionChains(driver).move_to_element(view).click_and_hold()
-    mouse.move_by_offset(0, 90).release().perform()
-    after = driver.execute_script(f"return {start}")
-    assert (
-        after["y"] - before["y"] == pytest.approx(90)
-        and driver.find_element("id", "help").is_displayed()
-    )
-    driver.execute_script(
-        "view.dispatchEvent(new WheelEvent('wheel', {deltaY: -200, ctrlKey: true}))"
-    )
-    assert driver.execute_script(f"return {start}")["width"] > 1.4 * after["width"]
+    view = "return document.getElementById('function').scrollTop"
+    assert driver.execute_script(view) == 0
+    press(driver, "\ue010")
+    press(driver, "\ue011")
+    for _ in range(31):  # to the loss, which is at the bottom
+        press(driver, "\ue014")
+    assert driver.execute_script(view) > 500 and highlighted(driver) == 1
 
 
 def test_the_switch_shows_the_graph_of_the_gradient(visit):
     driver = visit("square")
     click(driver, "switch")
-    labels = [e.text for e in driver.find_elements("css selector", ".node text:nth-of-type(1)")]
+    labels = [e.text for e in driver.find_elements("css selector", "#gradient .node b")]
     assert "add(g4, g3)" in labels and "ones_like(v2)" in labels
     assert says(driver) == "Gradient, 7 of 7: g5 = add(g4, g3), which is 7, x̄."
     press(driver, "g")
-    assert len(driver.find_elements("css selector", ".node")) == 3
+    nodes = driver.find_elements("css selector", ".node")
+    assert sum(node.is_displayed() for node in nodes) == 3
 
 
 def test_names_and_code_are_text(visit, tmp_path, driver):
@@ -277,9 +283,7 @@ def test_infinities_and_nan_are_shown(visit, tmp_path, driver):
     path = explore(lambda x: mg.log(x).sum(), [0.1, 0.0, -1.0], path=tmp_path / "page.html")
     visit(path)
     press(driver, "\ue010")
-    (value, cotangent) = choose(driver, driver.execute_script("return page.graphs[0].steps[1][0]"))[
-        :2
-    ]
+    value, cotangent = choose(driver, "1")[:2]
     assert value[2][0]["cells"] == ["-2.3025851", "-inf", "nan"]
     assert value[2][0]["stats"]["NaN"] == "1" and cotangent[2][0]["cells"] == ["1", "1", "1"]
 
@@ -296,7 +300,7 @@ def test_a_phone_is_wide_enough_and_everything_has_a_name(name, visit):
         " || e.id === 'says')).map((e) => e.outerHTML)"
     )
     assert nameless == []
-    for element in driver.find_elements("css selector", "button"):
+    for element in driver.find_elements("css selector", ":is(header, footer) button"):
         if element.is_displayed():
             assert element.rect["x"] >= 0
             assert element.rect["x"] + element.rect["width"] <= 360
@@ -318,5 +322,6 @@ def test_it_is_dark_where_that_is_wanted(pages):
         driver.get(pages("square").as_uri())
         paper = "return getComputedStyle(document.body).backgroundColor"
         assert driver.execute_script(paper) == "rgb(21, 24, 28)"
-        press(driver, "t")
+        feature = {"name": "prefers-color-scheme", "value": "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
         assert driver.execute_script(paper) == "rgb(253, 252, 249)"

@@ -26,7 +26,7 @@ def test_trained_weights_are_shown(tmp_path, mnist, capsys):
     training.save(tmp_path / "model-00020.safetensors", state, z=3)
     page = tmp_path / "page.html"
     assert main(["vae", str(tmp_path), "--out", str(page)]) == 0, capsys.readouterr().err
-    assert '"mean": "0.8125"' in page.read_text(encoding="utf-8")
+    assert "<dt>mean</dt><dd>0.8125</dd>" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,23 @@
 """The file that is written: whole, small, harmless; and what is said where there is none."""
 
-import json
+import base64
+import io
 import re
 import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import minigrad as mg
 from minigrad import nn, random
 from minigrad.explore import explore, layout
-from minigrad.explore.examples import made
-from minigrad.explore.pictures import picture
+from minigrad.explore.__main__ import made
+from minigrad.explore.pictures import figure, picture
 from tests.explore.evil import function_named
+from tests.explore.parsed import panel, parsed, text, texts
 
-
-def contents(path):
-    """The page's data."""
-    text = path.read_text(encoding="utf-8")
-    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
-    return json.loads(data, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+GRAPHS = ("function", "gradient")
 
 
 @pytest.mark.parametrize(("name", "most"), [("vae", 5), ("gan", 15)])
@@ -30,8 +28,8 @@ def test_pages_of_the_models_are_small_and_soon_made(name, most, tmp_path, reque
     path = explore(f, *inputs, path=tmp_path / "page.html")
     assert time.perf_counter() - begun < 10
     assert path.stat().st_size < most * 1e6
-    data = contents(path)
-    forward, both = (len(graph["steps"]) for graph in data["graphs"])
+    page = parsed(path)
+    forward, both = (len(page.findall(f".//ol[@id='{x}-steps']/li")) for x in GRAPHS)
     assert forward > 50 and both > 65
 
 
@@ -39,80 +37,122 @@ def test_a_page_asks_nobody_for_anything(tmp_path):
     text = explore(lambda x: x * x, 3.0, path=tmp_path / "page.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in text
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)", text) and "@import" not in text
-    assert "innerHTML" not in text and "{{" not in text
+    assert "innerHTML" not in text and not re.search(r"[^$]\{\w+[.:}]\w*\}", text)
 
 
 def test_names_docstrings_and_code_end_no_script(tmp_path):
     evil = "</script><script>window.hacked = 1</script><!--"
     path = explore(function_named(evil), 3.0, path=tmp_path / "page.html")
-    text = path.read_text(encoding="utf-8")
-    assert text.count("</script>") == 2 and "<script>window" not in text
-    assert contents(path)["title"] == evil
-    assert any(node.get("doc") == evil for node in contents(path)["nodes"])
+    content, page = path.read_text(encoding="utf-8"), parsed(path)
+    assert content.count("</script>") == 1 and "<script>window" not in content
+    assert text(page.find(".//title")).startswith(evil)
+    assert evil in texts(page, ".//p[@class='doc']")
+    assert any("window.hacked = 2" in line for line in texts(page, ".//article/code"))
 
 
 def test_numbers_are_those_of_minigrad_infinities_and_nan_too(tmp_path):
     path = explore(lambda x: mg.log(x).sum(), [0.1, 0.0, -1.0], path=tmp_path / "page.html")
-    shown = [v[k].get("rows") for v in contents(path)["values"] for k in ("picture", "g") if v[k]]
-    assert [["0.1", "0", "-1"]] in shown and [["-2.3025851", "-inf", "nan"]] in shown
-    assert [["10", "inf", "-1"]] in shown  # the gradient, 1 / x
-
-
-def pulled(data):
-    """The nodes that were pulled back, in that order."""
-    return sorted((n for n in data["nodes"] if n["pulled"]), key=lambda node: node["pulled"])
+    shown = [texts(row, "td") for row in parsed(path).iter("tr")]
+    assert ["0.1", "0", "-1"] in shown and ["-2.3025851", "-inf", "nan"] in shown
+    assert ["10", "inf", "-1"] in shown  # the gradient, 1 / x
 
 
 def test_every_share_has_a_picture_and_the_derivative_is_written_out(tmp_path):
-    data = contents(explore(lambda x: x * x + x, 3.0, path=tmp_path / "page.html"))
-    add, multiply = pulled(data)
-    assert multiply["terms"] == 2 * ["v̄1 · ∂v1/∂x = 1 · 3 = 3"]
-    assert add["terms"] == ["v̄2 · ∂v2/∂v1 = 1 · 1 = 1", "v̄2 · ∂v2/∂x = 1 · 1 = 1"]
-    (x,) = (value for value in data["values"] if value["name"] == "x")
-    assert x["bar"] == "x̄" and [share["word"] for _, _, share in x["shares"]] == [
-        "1",
-        "3",
-        "3",
+    page = parsed(explore(lambda x: x * x + x, 3.0, path=tmp_path / "page.html"))
+    add, multiply, x = (panel(page, name) for name in (ADD, MULTIPLY, "x"))
+    assert text(multiply.find(".//pre")).split("\n") == 2 * ["v̄1 · ∂v1/∂x = 1 · 3 = 3"]
+    assert text(add.find(".//pre")) == "v̄2 · ∂v2/∂v1 = 1 · 1 = 1\nv̄2 · ∂v2/∂x = 1 · 1 = 1"
+    assert [text(head) for head in x.iter("h3")][:2] == ["x : f32[]", "x̄ : f32[]"]
+    shares = x.findall(".//div[@class='shares']/div")
+    assert texts(x, ".//div[@class='shares']/div/p") == [f"{n} from {call}" for n, call in SENT]
+    assert [texts(share, ".//td") for share in shares] == [["1"], ["3"], ["3"]]
+
+
+ADD, MULTIPLY = "v2 = add(v1, x)", "v1 = multiply(x, x)"
+SENT = [(1, ADD), (3, MULTIPLY), (3, MULTIPLY)]
+
+
+def test_everything_comes_at_its_step(tmp_path):
+    page = parsed(explore(lambda x: x * x + x, 3.0, path=tmp_path / "page.html"))
+    graph = page.find(".//div[@id='function']")
+    when = [
+        (x.get("class"), text(x), x.get("data-at")) for x in graph.iter("span") if x.get("data-at")
     ]
+    assert when == [
+        ("value", "3", "0"), ("g", "7", "5"), ("value", "9", "1"), ("g", "1", "4"),
+        ("value", "12", "2"), ("g", "1", "3"),
+    ]  # fmt: skip
+    edges = [
+        [edge.get(f"data-{key}") for key in ("from", "to", "shift")]
+        + [(x.get("class"), text(x), x.get("data-at")) for x in edge]
+        for edge in graph.iter("svg")
+    ]
+    line, flow = "line forward", "flow"
+    assert edges == [
+        ["0", "1", "0", (line, "", "1"), (flow, "", "5"), (None, "3", "5")],
+        ["0", "1", "24", (line, "", "1"), (flow, "", "5"), (None, "3", "5")],
+        ["1", "2", "0", (line, "", "2"), (flow, "", "4"), (None, "1", "4")],
+        ["0", "2", "0", (line, "", "2"), (flow, "", "4"), (None, "1", "4")],
+    ]
+    shares = panel(page, "x").findall(".//div[@class='shares']/div")
+    assert [share.get("data-at") for share in shares] == ["4", "5", "5"]
+
+
+def pulled(page):
+    """The terms of the nodes that were pulled back, in that order."""
+    found = page.findall(".//article/div[@class='cotangent']")
+    steps = [
+        (x.get("data-at", "None"), text(x.find("pre"))) for x in found if x.find("pre") is not None
+    ]
+    found = sorted((int(at), terms) for at, terms in steps if at != "None")
+    return [terms.split("\n") for _, terms in found]
 
 
 def test_a_sum_of_products_is_written_out_with_numbers(tmp_path):
     w = mg.Tensor([[1.0, 2.0], [3.0, -4.0]], requires_grad=True)
     x = mg.Tensor([[5.0, 6.0]])
-    data = contents(explore(lambda x: (x @ w).sum(), x, path=tmp_path / "page.html"))
-    *_, last = pulled(data)
-    assert last["terms"] == ["Σⱼ v̄1[j] · ∂v1[j]/∂w[1, 0] = 1 · 6 = 6"]
+    page = parsed(explore(lambda x: (x @ w).sum(), x, path=tmp_path / "page.html"))
+    assert pulled(page)[-1] == ["Σⱼ v̄1[j] · ∂v1[j]/∂w[1, 0] = 1 · 6 = 6"]
     a, b = [2.0, 3.0], [[5.0], [-7.0]]
-    data = contents(explore(lambda a, b: (a * b).sum(), a, b, path=tmp_path / "page.html"))
-    assert pulled(data)[1]["terms"] == [
+    page = parsed(explore(lambda a, b: (a * b).sum(), a, b, path=tmp_path / "page.html"))
+    assert pulled(page)[1] == [
         "Σⱼ v̄1[j] · ∂v1[j]/∂a[0] = 1 · 5 + 1 · -7 = -2",
         "Σⱼ v̄1[j] · ∂v1[j]/∂b[0, 0] = 1 · 2 + 1 · 3 = 5",
     ]
+
+
+def area(element):
+    """The layer, and the first of the two columns, at which an element stands in its grid."""
+    found = re.fullmatch(r"grid-area: (\d+) / (\d+) / auto / span 2", element.get("style"))
+    return int(found[1]), int(found[2])
 
 
 def test_every_node_stands_once_and_below_what_it_uses(tmp_path):
     random.seed(0)
     net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     x = random.normal((4, 2))
-    data = contents(explore(lambda x: (net(x) * net(-x)).mean(), x, path=tmp_path / "page.html"))
-    for graph in data["graphs"]:
-        places = {}
+    page = parsed(explore(lambda x: (net(x) * net(-x)).mean(), x, path=tmp_path / "page.html"))
+    for name in GRAPHS:
+        graph, places = page.find(f".//div[@id='{name}']/div"), {}
 
-        def walk(box, trail, places=places):
-            for child, x, layer in box["children"]:
-                if isinstance(child, dict):
-                    walk(child, (*trail, (layer, x)))
-                else:
-                    assert child not in places
-                    places[child] = (*trail, (layer, x))
+        def walk(grid, trail, places=places):
+            stand = [(layer, c) for layer, column in map(area, grid) for c in (column, column + 1)]
+            assert len({*stand}) == len(stand), "two stand on one another"
+            for child in grid:
+                if child.tag == "details":
+                    walk(child.find("div"), (*trail, area(child)))
+                elif child.tag == "button":
+                    assert child.get("data-op") not in places
+                    places[child.get("data-op")] = (*trail, area(child))
 
-        walk(graph, ())
+        walk(graph.find("div"), ())
         assert len(set(places.values())) == len(places) > 10
-        for child, place in places.items():
-            for v in data["nodes"][child]["in"]:
-                above = places[data["values"][v]["node"]]
-                layers = [(a, b) for (a, _), (b, _) in zip(above, place, strict=False) if a != b]
-                assert layers and layers[0][0] < layers[0][1]
+        edges = [(edge.get("data-from"), edge.get("data-to")) for edge in graph.iter("svg")]
+        assert {op for edge in edges for op in edge} == places.keys()
+        for source, target in edges:
+            pairs = zip(places[source], places[target], strict=False)
+            layers = [(a, b) for (a, _), (b, _) in pairs if a != b]
+            assert layers and layers[0][0] < layers[0][1]
 
 
 @pytest.mark.parametrize(
@@ -126,32 +166,56 @@ def test_every_node_stands_once_and_below_what_it_uses(tmp_path):
     ids=lambda array: f"{array.dtype}{list(array.shape)}",
 )  # fmt: skip
 def test_any_array_has_a_picture_which_is_small(array):
-    found = json.dumps(picture(np.asarray(array)), allow_nan=False)
-    assert len(found) < 20_000
+    assert len(figure(np.asarray(array))) < 20_000
+
+
+def pixels(array):
+    """The colours of an array's picture, and what it says of it."""
+    found, note = picture(array)
+    (png,) = re.findall(r"base64,([^\"]*)", found)
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")
+    return np.array(image), note
 
 
 def test_a_picture_has_the_right_pixels():
-    import base64
-
     array = np.array([[0.0, 1.0, 2.0], [np.nan, np.inf, -np.inf]], np.float32)
-    found = picture(array)
-    assert list(base64.b64decode(found["pixels"])) == [1, 128, 255, 0, 255, 1]
-    assert found["stats"] == {
+    found = pixels(array)[0].reshape(6, 4)
+    dark, none = found[2], found[0]
+    assert [*dark] == [34, 38, 43, 255] and none[3] == 0
+    assert abs(int(found[1, 3]) - 128) < 2 and [*found[1, :3]] == [34, 38, 43]
+    assert [*found[3]] == [255, 0, 200, 255] and [*found[4]] == [*dark] and [*found[5]] == [*none]
+    signed = pixels(np.array([[-2.0, 0.0, 4.0]]))[0].reshape(3, 4)
+    assert [*signed[2]] == [194, 65, 12, 255] and signed[1, 3] < 2
+    assert [*signed[0, :3]] == [31, 98, 176] and abs(int(signed[0, 3]) - 128) < 2
+    stats = re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", figure(array))
+    assert dict(stats) == {
         "min": "-inf", "mean": "nan", "max": "inf", "zeros": "16.7 %", "NaN": "1",
     }  # fmt: skip
-    assert picture(np.ones((1, 1, 1)))["rows"] == [["1"]]
-    wide = picture(np.arange(10_000.0).reshape(100, 100))
-    assert wide["shape"] == (34, 34) and wide["note"] == "1 of 3 rows, 1 of 3 columns"
+    assert re.findall("<td>(.*?)</td>", figure(np.ones((1, 1, 1)))) == ["1"]
+    wide, note = pixels(np.arange(10_000.0).reshape(100, 100))
+    assert wide.shape[:2] == (34, 34) and note == "1 of 3 rows, 1 of 3 columns"
+
+
+def test_images_stand_side_by_side_a_pixel_apart():
+    digits = np.zeros((3, 784), np.float32)
+    digits[1] = 1
+    found, note = pixels(digits)
+    assert found.shape[:2] == (28, 86) and note == "3 of 3 rows as 28 × 28 pixels"
+    dark = np.argwhere(found[..., 3] == 255)
+    assert dark.min(axis=0).tolist() == [0, 29] and dark.max(axis=0).tolist() == [27, 56]
+    channels = pixels(np.ones((2, 5, 4, 4)))[1]
+    assert channels == "5 of 5 channels of the first image"
+    counts, note = pixels(np.repeat([0.0, 1.0], (100, 50)))
+    assert note == "histogram of 150 numbers" and counts.shape[:2] == (32, 32)
+    assert (counts[..., 3] == 255).sum(axis=0)[[0, 1, 31]].tolist() == [32, 0, 16]
 
 
 def test_inputs_of_any_sort_are_passed_on_and_have_names(tmp_path):
     pair = [mg.Tensor(2.0, requires_grad=True), mg.Tensor(3.0, requires_grad=True)]
     page = tmp_path / "page.html"
     explore(lambda pair, words, ragged: pair[0] * pair[1], pair, ["a"], [[1.0], []], path=page)
-    data = contents(explore(lambda *xs: xs[0] * xs[1], 2.0, 3.0, path=page))
-    assert [node["call"] for node in data["nodes"]][:3] == [
-        "input0", "input1", "v1 = multiply(input0, input1)",
-    ]  # fmt: skip
+    found = texts(parsed(explore(lambda *xs: xs[0] * xs[1], 2.0, 3.0, path=page)), ".//h2")
+    assert found[:3] == ["input0", "input1", "v1 = multiply(input0, input1)"]
 
 
 # ---- what can go wrong
