@@ -15,7 +15,7 @@ from minigrad.explore import explore
 from minigrad.explore.__main__ import made
 from tests.explore.chromium import chromium
 
-SIZE = (1120, 700)
+SIZE = (1360, 850)
 OUT = Path(__file__).parent / "explorer.gif"
 
 
@@ -42,7 +42,7 @@ def main():
     sheet = Image.new("RGB", (SIZE[0], 2 * SIZE[1]))  # all hues: values blue, cotangents orange
     for i, picture in enumerate((pictures[3], pictures[-1])):
         sheet.paste(picture, (0, i * SIZE[1]))
-    palette = sheet.quantize(96)
+    palette = sheet.quantize(80)
     first, *rest = (picture.quantize(palette=palette, dither=0) for picture in pictures)
     first.save(OUT, save_all=True, append_images=rest, duration=durations, loop=0, optimize=True)
     print(f"{OUT}: {len(pictures)} pictures, {OUT.stat().st_size / 1e6:.2f} MB")
