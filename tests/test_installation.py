@@ -84,7 +84,7 @@ def test_the_explorer_finds_its_page_when_installed(plain, tmp_path):
     said = python("-m", "minigrad.explore", "square", cwd=tmp_path, site=plain)
     assert "open it in a browser" in said
     page = (tmp_path / "square.html").read_text(encoding="utf-8")
-    assert "multiply(x, x)" in page and "function draw()" in page and "--paper" in page
+    assert "multiply(x, x)" in page and "function connect()" in page and "--paper" in page
 
 
 def test_the_model_of_ones_own_learns_resumes_and_leaves_its_curves(plain, tmp_path):
