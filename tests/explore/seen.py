@@ -2,7 +2,7 @@
 
 # of each heading: its text, its hue, and the numbers of the figures below it
 PANEL = """
-return [...document.querySelectorAll("[data-told] h3")].filter((e) => e.checkVisibility()).map(
+return [...document.querySelectorAll("#told h3")].filter((e) => e.checkVisibility()).map(
   (head) => {
     const figures = [];
     const ends = (e) => !e || e.matches("h3, :has(h3)");

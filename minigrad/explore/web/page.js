@@ -14,19 +14,20 @@ function only(attribute, element) {
 function go(step) {
   slider.value = step; // it goes no further than its ends
   const told = find(`${view.id}-steps`).children[slider.value], { op } = told.dataset;
-  for (const part of every("[data-at]")) {
-    part.classList.toggle("there", Number(part.dataset.at) <= slider.value);
-    part.classList.toggle("now", part.dataset.at === slider.value);
-  }
   find("says").replaceChildren(...told.cloneNode(true).childNodes);
   find("count").textContent = `${slider.value} of ${slider.max}`;
   slider.ariaValueText = `${slider.value} of ${slider.max}: ${told.textContent}`;
   only("aria-current", op ? find(view.id + op) : null);
-  if (op) choose(find(view.id + op));
+  choose(op ? find(view.id + op) : null);
 }
 function choose(node) {
+  const panel = node && find("panels").content.getElementById(`about${node.dataset.op}`);
+  find("told").replaceChildren(...(panel ? [panel.cloneNode(true)] : []));
+  for (const part of every("[data-at]")) {
+    part.classList.toggle("there", Number(part.dataset.at) <= slider.value);
+    part.classList.toggle("now", part.dataset.at === slider.value);
+  }
   only("data-chosen", node);
-  only("data-told", node && find(`about${node.dataset.op}`));
   if (node) seen(node).scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 function play() {
@@ -56,7 +57,6 @@ function change() {
   view = find(find("switch").checked ? "gradient" : "function");
   view.hidden = false;
   slider.max = find(`${view.id}-steps`).children.length - 1;
-  choose(null);
   fold(slider.max < 40); // a large graph is folded in the beginning
   go(view.id === "gradient" ? slider.max : 0);
 }
