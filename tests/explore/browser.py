@@ -264,6 +264,9 @@ def test_the_switch_shows_the_graph_of_the_gradient(visit):
     labels = [e.text for e in driver.find_elements("css selector", "#gradient .node b")]
     assert "add(g4, g3)" in labels and "ones_like(v2)" in labels
     assert says(driver) == "Gradient, 7 of 7: g5 = add(g4, g3), which is 7, x̄."
+    choose(driver, "0")  # x: in this graph its cotangent is the result of a node
+    cotangents = driver.find_elements("css selector", "#gradient .g, #told .cotangent")
+    assert cotangents and not any(part.is_displayed() for part in cotangents)
     press(driver, "g")
     nodes = driver.find_elements("css selector", ".node")
     assert sum(node.is_displayed() for node in nodes) == 3
