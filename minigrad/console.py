@@ -95,6 +95,9 @@ def script(main) -> NoReturn:
         code = main()
     except SystemExit as stop:
         code = stop.code
+    except KeyboardInterrupt:
+        warn("\nstopped")
+        code = 130
     if isinstance(code, str):
         warn(code)
         code = 1

@@ -180,3 +180,12 @@ def test_found_data_in_a_folder_with_an_odd_name_are_announced(monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream)
     assert program.main(["mnist"]) == 0
     assert stream.buffer.getvalue() == b"mnist: odd\\udcff\n"
+
+
+def test_ctrl_c_ends_a_program_in_words(capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        console.script(main)
+    assert stop.value.code == 130 and capsys.readouterr().err == "\nstopped\n"
