@@ -51,15 +51,16 @@ def draw(y: Tensor | Graph, *more: Tensor) -> Picture:
     for line in graph.lines:
         made, values = ", ".join(line.names), "  ".join(map(_value, line.arrays))
         labels.append(f"{made if line.call in STYLES else f'{made} = {line.call}'}\n{values}")
-    columns, layers = zip(*places, *sum(routes.values(), []), strict=True)
+    columns = [column for column, *_ in [*places, *sum(routes.values(), [])]]
     letters = max(len(text) for label in labels for text in label.split("\n"))
-    wide, high = max(columns) - min(columns) + 2, max(layers)
+    wide, high = max(columns) - min(columns) + 2, max(layer for _, layer in places)
     picture = Picture(figsize=((LETTER * letters + 0.4) / 2 * wide, HIGH * high))
     axes = picture.add_axes((0, 0, 1, 1))
     axes.set(xlim=(min(columns) - 1, max(columns) + 1), ylim=(high + 0.5, 0.5))
     axes.axis("off")
     for (a, b), way in routes.items():
-        ends = np.array([places[a], *way, np.subtract(places[b], (0, 0.3))])
+        bends = [(column, y) for column, first, after in way for y in (first, after - 1)]
+        ends = np.array([places[a], *bends, np.subtract(places[b], (0, 0.3))])
         axes.plot(*ends.T, "-v", color="#1f62b0", lw=0.9, ms=4, markevery=[-1])
     for (x, layer), label, line in zip(places, labels, graph.lines, strict=True):
         shape, colour = STYLES.get(line.call, ("round", "white"))

@@ -4,6 +4,8 @@ python-igraph finds the order in each layer (Sugiyama, Tagawa & Toda 1981).
 """
 
 from importlib.util import find_spec
+from itertools import groupby
+from operator import itemgetter
 
 
 def needs_igraph(name):
@@ -16,7 +18,8 @@ def needs_igraph(name):
 
 
 def layered(count, edges):
-    """Return a (column, layer) for each vertex, and for each edge those of the places on its way.
+    """Return a (column, layer) for each vertex, and the way of each edge: (column, layer, layer) of
+    each column that it goes down, with the first layer that it no longer goes through there.
 
     They are counted from 1. What stands at a column takes the next one, too, so that a vertex can
     stand between two others.
@@ -37,4 +40,8 @@ def layered(count, edges):
     drawing = Graph(n=len(layers), edges=ends, directed=True)
     found = drawing.layout_sugiyama(layers=layers, maxiter=200).coords[: len(layers)]
     places = [(int(2 * x) + 1, layer + 1) for (x, _), layer in zip(found, layers, strict=True)]
-    return places[:count], {edge: [places[i] for i in chain] for edge, chain in chains.items()}
+    ways = {}
+    for edge, chain in chains.items():
+        downs = [[*down] for _, down in groupby([places[i] for i in chain], itemgetter(0))]
+        ways[edge] = [(*down[0], down[-1][1] + 1) for down in downs]
+    return places[:count], ways

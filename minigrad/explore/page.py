@@ -59,7 +59,7 @@ def grid(paths, edges, view) -> Markup:
         else:
             about = " = ".join([*v.gradient_of, v.name]) + " : " if op.at > 0 else ""
             parts.append(fill("node", title=title, about=about, **common))
-    bends = [(edge, place) for edge, way in routes.items() for place in way]
+    bends = [(edge, *bend) for edge, way in routes.items() for bend in way]
     return fill("grid", children=parts, bends=bends)
 
 

@@ -26,7 +26,6 @@ NAN, SIGNS = "#ff00c8", [(0, "#1f62b0ff"), (0.5, "#1f62b000"), (0.5, "#c2410c00"
 SIGNED = LinearSegmentedColormap.from_list("signed", SIGNS).with_extremes(bad=NAN)
 INK = LinearSegmentedColormap.from_list("ink", ["#22262b00", "#22262b"]).with_extremes(bad=NAN)
 
-
 WEB = {file.name: file.read_text("utf-8") for file in (files(__package__) / "web").iterdir()}
 PARTS = dict(re.findall(r'<template id="(\w+)">\n(.*?)\n</template>', WEB["parts.html"], re.DOTALL))
 PARTS["page"] = WEB["page.html"]

@@ -122,9 +122,18 @@ def test_a_sum_of_products_is_written_out_with_numbers(tmp_path):
 
 
 def area(element):
-    """The layer, and the first of the two columns, at which an element stands in its grid."""
-    found = re.fullmatch(r"grid-area: (\d+) / (\d+) / auto / span 2", element.get("style"))
-    return int(found[1]), int(found[2])
+    """The first layer, and the first of the two columns, at which an element is in its grid."""
+    return cells(element)[0]
+
+
+def cells(element):
+    """Where an element is in its grid: nodes and boxes in one layer, bends perhaps in several."""
+    style = r"grid-area: (\d+) / (\d+) / (\d+|auto) / span 2"
+    first, column, after = re.fullmatch(style, element.get("style")).groups()
+    assert element.tag == "i" or after == "auto"
+    after = int(first) + 1 if after == "auto" else int(after)
+    assert after > int(first)
+    return [(y, x) for y in range(int(first), after) for x in (int(column), int(column) + 1)]
 
 
 def test_every_node_stands_once_and_below_what_it_uses(tmp_path):
@@ -136,7 +145,7 @@ def test_every_node_stands_once_and_below_what_it_uses(tmp_path):
         graph, places = page.find(f".//div[@id='{name}']/div"), {}
 
         def walk(grid, trail, places=places):
-            stand = [(layer, c) for layer, column in map(area, grid) for c in (column, column + 1)]
+            stand = [cell for child in grid for cell in cells(child)]
             assert len({*stand}) == len(stand), "two stand on one another"
             for child in grid:
                 if child.tag == "details":
