@@ -26,10 +26,9 @@
       return (v3, (v9,))
 
 From its second call on, the function is no longer run: its program is, without Python between the
-operations. compiled.py decides which; recorder.py writes a program down; instructions.py is what a
-program is; passes.py makes it shorter; fusion.py puts loops in the place of elementwise
-operations, which loops.py writes and compiles; memory.py and replay.py run it; names.py finds out
-what state is called.
+operations. recorder.py writes a program down; instructions.py is what a program is; passes.py makes
+it shorter; loops.py puts compiled loops in the place of elementwise operations; replay.py runs it;
+compiled.py decides which.
 """
 
 from minigrad.program.compiled import compile

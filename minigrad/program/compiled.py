@@ -6,8 +6,8 @@ import inspect
 import threading
 import types
 import warnings
+from dataclasses import dataclass
 from functools import update_wrapper
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,11 @@ import numpy as np
 from minigrad.checks import whole
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, memory_of
-from minigrad.core.tensor import Tensor, owned, settings_changed
-from minigrad.program.instructions import Program, Value, rebuilt
-from minigrad.program.names import reachable_state
+from minigrad.core.tensor import Tensor, settings_changed
+from minigrad.program.instructions import Program, rebuilt
 from minigrad.program.passes import difference, simplified
 from minigrad.program.recorder import Recorder, RecordingError
-from minigrad.program.replay import Replay
+from minigrad.program.replay import Replay, handed_out
 
 MOST = 8  # programs that a function keeps, the latest ones
 
@@ -51,13 +50,14 @@ def compile(function=None, *, check_every=0) -> Any:
     return Compiled(function, check_every)
 
 
+@dataclass
 class _Recording:
     """A _Recording is a program that was recorded, and its Replay once it is called again."""
 
-    def __init__(self, key, program):
-        self.key, self.program = key, program
-        self.replay: Replay | None = None
-        self.settings = settings_changed[0]  # when it was last known to be what the function does
+    key: tuple
+    program: Program
+    replay: Replay | None = None
+    settings: int = 0  # the library's, when it was last known to be what the function does
 
 
 class Compiled:
@@ -89,26 +89,26 @@ class Compiled:
             bound = self._signature.bind(*args, **kwargs)
             bound.apply_defaults()
             arguments: dict[str, Any] = {}
-            kinds = [_kind(name, value, arguments) for name, value in bound.arguments.items()]
-            shared = _shared_memory(arguments.values())
-            key = tuple(kinds), shared, current.interpreter.records, current.interpreter.accelerates
+            kinds = tuple([_kind(name, x, arguments) for name, x in bound.arguments.items()])
+            values, now = list(arguments.values()), settings_changed[0]
+            interpreter = current.interpreter
+            key = kinds, _shared(values), interpreter.records, interpreter.accelerates
             self._calls += 1
             due = self.check_every and self._calls % self.check_every == 0
-            values, now = list(arguments.values()), settings_changed[0]
             for recording in self._recordings if not due else ():
                 if recording.settings == now and recording.key == key:
                     if recording.program.fits(values):
                         return self._replay(recording, values)
             return self._record(bound, arguments, key, due)
 
-    def _latest(self, recording):
+    def _use(self, recording):
         """Put a recording first, and forget the last one if there are too many."""
         others = [other for other in self._recordings if other is not recording]
         self._recordings = [recording, *others][:MOST]
 
     def _replay(self, recording, arguments):
         if recording is not self._recordings[0]:
-            self._latest(recording)
+            self._use(recording)
         if recording.replay is None:
             recording.replay = Replay(simplified(recording.program))
         try:
@@ -120,47 +120,36 @@ class Compiled:
     def _record(self, bound, arguments, key, due):
         """Run the function, and write down what it does."""
         as_tensor = _tensors()
-        arguments = {name: as_tensor(value) for name, value in arguments.items()}
-        names, leaves = reachable_state(self.function)
-        for name, tensor in arguments.items():
-            if id(tensor) in names:
-                raise RecordingError(
-                    f"compile: {name} is an argument, and {names[id(tensor)]}, which the function "
-                    "reaches by itself; a replay can't know which is meant where. Give a copy"
-                )
-        recorder = Recorder(arguments, names, leaves)
-        for name, value in bound.arguments.items():
-            bound.arguments[name] = rebuilt(value, as_tensor)
+        recorder = Recorder(self.function, rebuilt(arguments, as_tensor))
+        bound.arguments.update(rebuilt(dict(bound.arguments), as_tensor))
         with recorder.recording:
             returned = self.function(*bound.args, **bound.kwargs)
         program = recorder.program(returned)
-        _refuse_overlap(arguments, program)
-        before = [r for r in self._recordings if r.key == key]
-        for recording in before:
-            if difference(recording.program, program) is None:
-                recording.settings = settings_changed[0]
+        changes = [(r, difference(r.program, program)) for r in self._recordings if r.key == key]
+        for recording, change in changes:
+            if change is None:
                 if recording.replay is not None and not recording.replay.is_current():
                     recording.replay = None  # a state has another array now
-                self._latest(recording)
                 break
         else:
-            if due and before:
+            if due and changes:
                 raise RecordingError(
                     f"compile: {self.name} no longer does what was recorded, and what a replay "
-                    f"would do:\n{difference(before[0].program, program)}"
+                    f"would do:\n{changes[0][1]}"
                 )
-            self._count(key, program, before)
-            self._latest(_Recording(key, program))
-        return rebuilt(returned, lambda y: _detached(y, arguments))
+            self._count(key, changes)
+            recording = _Recording(key, program)
+        recording.settings = settings_changed[0]
+        self._use(recording)
+        return rebuilt(returned, lambda y: handed_out(recorder.value(y), array_of(y)))
 
-    def _count(self, key, program, before):
+    def _count(self, key, changes):
         """Warn if the function is recorded again and again, and say why."""
         self._new += 1
         if self._new == MOST + 1:
-            latest = self._recordings[0]
-            why = f"its arguments are now {key[0]}, and were {latest.key[0]}"
-            if before:
-                why = f"it does something else:\n{difference(before[0].program, program)}"
+            why = f"its arguments are now {key[0]}, and were {self._recordings[0].key[0]}"
+            if changes:
+                why = f"it does something else:\n{changes[0][1]}"
             warnings.warn(
                 f"compile: {self.name} is recorded for the {self._new}th time: {why}\nEach "
                 f"recording runs as slowly as without compile, and {MOST} are kept.",
@@ -176,17 +165,17 @@ def _tensors():
 
 def _kind(name, value, arguments):
     """Return what a program depends on of an argument, besides values, and collect its arrays."""
-    if isinstance(value, (Tensor, np.ndarray)):
+    if isinstance(value, np.ndarray):
         arguments[name] = value
-        if isinstance(value, np.ndarray):
-            return name, value.shape, value.dtype
+        return name, value.shape, value.dtype
+    if isinstance(value, Tensor):
+        arguments[name], array = value, array_of(value)
         if not value.is_leaf:
             raise RecordingError(
                 f"compile: {name} is a result of recorded operations, and no gradient goes through "
                 "a replay; give its detach()"
             )
-        array = array_of(value)
-        if Value(array, "argument", 0).repeats():
+        if any([step <= 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)]):
             raise RecordingError(
                 f"compile: {name}, of shape {array.shape}, is a view that repeats or reverses "
                 "elements; give a copy of it, Tensor(x)"
@@ -205,30 +194,8 @@ def _kind(name, value, arguments):
     return name, type(value), value
 
 
-def _shared_memory(arguments):
-    """Return for each argument the number of the first one that shares its memory."""
-    owners = [id(memory_of(x) if isinstance(x, Tensor) else x) for x in arguments]
-    return tuple([owners.index(owner) for owner in owners])
-
-
-def _refuse_overlap(arguments, program):
-    """Refuse writes where two arguments are views of one memory, for a replay copies each."""
-    written = {y.memory for i in program.instructions if i.primitive.writes for y in i.results}
-    for (one, x), (other, y) in combinations(arguments.items(), 2):
-        memory = memory_of(x)
-        if memory is memory_of(y) and id(memory) in written and array_of(x) is not array_of(y):
-            raise RecordingError(
-                f"compile: {one} and {other} are views of one memory, which the function writes; "
-                "give a copy of one of them, x.clone()"
-            )
-
-
-def _detached(returned, arguments):
-    """Return a result as a replay does: without a graph, and in memory of its own.
-
-    A parameter, or another tensor that was there before, is returned itself.
-    """
-    was_there = memory_of(returned)[1] and returned.is_leaf and array_of(returned).base is None
-    if was_there and all([returned is not x for x in arguments.values()]):
-        return returned
-    return owned(np.array(array_of(returned)))
+def _shared(arguments):
+    """Return for each argument the numbers of the first ones with its array and its memory."""
+    arrays = [id(array_of(x) if isinstance(x, Tensor) else x) for x in arguments]
+    memories = [id(memory_of(x) if isinstance(x, Tensor) else x) for x in arguments]
+    return [(arrays.index(a), memories.index(m)) for a, m in zip(arrays, memories, strict=True)]

@@ -1,13 +1,15 @@
 """A Program is a straight line of instructions: it can be printed, changed and run again.
 
-An instruction applies an operation to Values and makes new ones. A Value is made once; a write in
-place makes a new one, the next version of the same array.
+An instruction applies an operation to Values and makes new ones, or writes into their memory. So
+the same Value read before a write and after it may be two things: passes count the writes.
 """
 
 from __future__ import annotations
 
 import math
 import textwrap
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,25 +17,24 @@ import numpy as np
 from minigrad.core.show import call, kind
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Value:
     """A Value stands for an array that an instruction reads or makes.
 
     origin: "argument" of the function, "gradient" of a leaf before the call, "state", a tensor of
         the user's, "constant", or "result"
-    source: the argument's number, the leaf's Value, or the state's or the constant's Tensor
-    memory: a number that all views of one memory share, whatever its version
-    before: the same array's version before a write, or None
-    moved: whether a replay's array has other strides
+    source: the argument's number, the leaf's Value, the state's or the constant's Tensor, or the
+        result's number
+    memory: a number that all views of one memory share
     """
 
-    __slots__ = (
-        "origin", "source", "shape", "dtype", "strides", "memory", "before", "name", "moved",
-    )  # fmt: skip
-
-    def __init__(self, array, origin, memory, source=None, before=None, name=None):
-        self.shape, self.dtype, self.strides = array.shape, array.dtype, array.strides
-        self.origin, self.source, self.memory = origin, source, memory
-        self.before, self.name, self.moved = before, name, False
+    origin: str
+    source: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    strides: tuple[int, ...]
+    memory: Any
+    name: str | None = None
 
     @property
     def ndim(self) -> int:
@@ -45,26 +46,35 @@ class Value:
         """value.size is the number of elements."""
         return math.prod(self.shape)
 
+    @property
+    def span(self) -> int:
+        """value.span is how many bytes there are from the array's first one to its last one."""
+        return self.dtype.itemsize + sum(map(abs, self._extents()))
+
+    def empty(self, buffer=None) -> np.ndarray:
+        """Return an array for it, of the same strides. buffer: where, or None for new memory"""
+        first = -sum([extent for extent in self._extents() if extent < 0])
+        buffer = np.empty(self.span, np.uint8) if buffer is None else buffer
+        return np.ndarray(self.shape, self.dtype, buffer, first, self.strides)
+
+    def _extents(self):
+        """Return how many bytes lie from the first element to the last one along each axis."""
+        return [(n - 1) * step for n, step in zip(self.shape, self.strides, strict=True) if n > 1]
+
     def tensor(self, arguments):
         """Return the tensor that it stands for, of a state or of one of a call's arguments."""
         return arguments[self.source] if self.origin == "argument" else self.source
 
-    def root(self) -> Value:
-        """Return the first version of the array."""
-        while self.before is not None:
-            self = self.before
-        return self
-
-    def repeats(self) -> bool:
-        """Return whether elements share memory, or run backwards in it."""
-        return any([step <= 0 and n > 1 for step, n in zip(self.strides, self.shape, strict=True)])
-
-    def empty(self, buffer=None) -> np.ndarray:
-        """Return an array for it, with its axes in the same order in memory. buffer: where"""
-        axes = sorted(range(len(self.shape)), key=lambda i: -self.strides[i])
-        dense = np.ndarray([self.shape[i] for i in axes], self.dtype, buffer)
-        array = dense.transpose(np.argsort(axes)) if axes else dense
-        return array if buffer is not None else np.empty_like(array)  # one that owns its memory
+    def described(self) -> tuple:
+        """Return what is equal for two recordings' Values that stand for the same."""
+        source = self.source
+        if self.origin == "constant":
+            source = source.numpy().tobytes()
+        elif self.origin == "gradient":
+            source = source.described()
+        elif self.origin == "state":
+            source = id(source)
+        return self.origin, source, self.shape, self.dtype, self.strides
 
     def __repr__(self):
         return f"<{self.name or self.origin} : {kind(self)}>"
@@ -76,7 +86,7 @@ class Instruction(NamedTuple):
     primitive: Any
     operands: tuple[Value, ...]
     static: dict
-    results: tuple[Value, ...]  # of one that writes, the next versions of what it writes
+    results: tuple[Value, ...]  # none of one that writes
     part: str = "forward"  # or "backward", or "update"
     line: str = ""  # of the user's code
 
@@ -84,15 +94,20 @@ class Instruction(NamedTuple):
     def views(self) -> bool:
         """Return whether all results are views of operands, so that there is nothing to compute."""
         memories = {x.memory for x in self.operands}
-        return not self.acts and all([y.memory in memories for y in self.results])
+        return not self.primitive.acts and all([y.memory in memories for y in self.results])
+
+    @property
+    def written(self) -> set:
+        """Return the memories that it writes."""
+        return {x.memory for x in self.primitive.written(self.operands)}
+
+    def described(self) -> tuple:
+        """Return what is equal for instructions that do the same in two recordings."""
+        operands, results = ([x.described() for x in xs] for xs in (self.operands, self.results))
+        return self.primitive, operands, frozen(self.static), results
 
     def __str__(self):
         return f"{_text(self, _Names())}  # {self.line}"
-
-    @property
-    def acts(self) -> bool:
-        """Return whether it must run even if nobody uses its results: see `primitive`."""
-        return self.primitive.acts
 
 
 class Program(NamedTuple):
@@ -120,17 +135,18 @@ class Program(NamedTuple):
         rebuilt(self.returned, kept.append)
         return kept
 
+    def written(self) -> set:
+        """Return the memories that are written."""
+        return {memory for i in self.instructions for memory in i.written}
+
     def __str__(self):
-        names, lines, part = _Names(), list[tuple[str, str]](), None
-        for instruction in self.instructions:
-            if instruction.part != part:
-                part = instruction.part
-                lines.append((f"{part}:", ""))
-            lines.append((f"  {_text(instruction, names)}", f"  # {instruction.line}"))
-        lines.append(("in the end:", ""))
-        for leaf, g in self.gradients:
-            lines.append((f"  {names[leaf]}.grad = {g and names[g]}", ""))
-        lines.append((f"  return {rebuilt(self.returned, names.__getitem__)}", ""))
+        names, lines = _Names(), list[tuple[str, str]]()
+        for part, some in groupby(self.instructions, lambda i: i.part):
+            lines.append((f"{part}:", ""))
+            lines += [(f"  {_text(i, names)}", f"  # {i.line}") for i in some]
+        ends = [f"{names[leaf]}.grad = {g and names[g]}" for leaf, g in self.gradients]
+        ends.append(f"return {rebuilt(self.returned, names.__getitem__)}")
+        lines += [("in the end:", ""), *[(f"  {end}", "") for end in ends]]
         width = min(WIDTH, max(len(text) for text, _ in lines))
         wrapped = [(textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6), n) for text, n in lines]
         texts = [[f"{text[0]:{width}}{note}".rstrip(), *text[1:]] for text, note in wrapped]
@@ -152,13 +168,12 @@ class _Names(dict):
     count = 0
 
     def __missing__(self, value):
-        if value.origin == "constant" and value.size == 1:
+        name = value.name or value.origin
+        if value.origin == "constant" and value.source.size == 1:
             name = f"{value.source.item():.6g}"
-        elif value.origin == "result" and value.before is None:
+        elif value.origin == "result":
             self.count += 1
             name = f"v{self.count}"
-        else:
-            name = value.name or (self[value.before] if value.before else value.origin)
         self[value] = _Name(name)
         return self[value]
 
@@ -166,9 +181,17 @@ class _Names(dict):
 def _text(instruction, names):
     primitive, operands, static, results, *_ = instruction
     text = call(primitive, [names[value] for value in operands], static)
-    if primitive.writes:
-        return text
-    return f"{', '.join(names[y] for y in results)} : {', '.join(map(kind, results))} = {text}"
+    made = f"{', '.join(names[y] for y in results)} : {', '.join(map(kind, results))} = "
+    return made + text if results else text
+
+
+def frozen(static) -> str:
+    """Return static arguments as a text that is the same if they are, to be looked up."""
+
+    def content(x):
+        return (x.dtype, x.shape, x.tobytes()) if isinstance(x, (np.ndarray, np.generic)) else x
+
+    return repr(rebuilt(static, content))
 
 
 def rebuilt(structure, put):

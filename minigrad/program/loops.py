@@ -1,24 +1,217 @@
-"""Loops are written as source, compiled, and kept on disk under the hash of that source."""
+"""Fusion: elementwise instructions on arrays of one shape become one loop, written as source.
+
+An intermediate result that nobody else uses is then a number in a register, and no array. A loop
+may begin with the bias of a linear layer, and end with sums of its rows. The bits stay: a loop
+computes each function from the one source that its kernel has, in kernels/scalars.py, sums in the
+order of kernels/reduce.py, and what has no source there is arithmetic that IEEE 754 rounds in one
+way alone. (A NaN's sign is the exception: LLVM turns −x · 3 into x · −3.)
+
+A loop's source is compiled, and kept on disk under its hash.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import linecache
-from collections.abc import Callable
-from typing import Any
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad import ops
+from minigrad.core.backward import ones_like
 from minigrad.kernels import scalars  # noqa: F401  the loops call it
 from minigrad.kernels.cache import generated
 from minigrad.kernels.jobs import Job, Jobs, collected, shareable  # noqa: F401
 from minigrad.kernels.reduce import LANES, sum_row  # noqa: F401  and these
-from minigrad.program.fusion import FORMULAS, SCALARS, TERMS, Loop
-from minigrad.program.instructions import Value
+from minigrad.ops.arithmetic import _chain
+from minigrad.ops.reductions import axes_of
+from minigrad.program.instructions import Instruction, Program, Value
 
+# How an operation is written for one element; {0} … are the operands, names are static arguments.
+FORMULAS = {
+    ops.add: "{0} + {1}", ops.subtract: "{0} - {1}", ops.multiply: "{0} * {1}",
+    ops.divide: "{0} / {1}", ops.negative: "-{0}", ops.sqrt: "np.sqrt({0})",
+    ones_like: "1", ops.zeros_like: "0",
+    ops.exp: "scalars.exp({0})", ops.expm1: "scalars.expm1({0})", ops.log: "scalars.log({0})",
+    ops.log1p: "scalars.log1p({0})", ops.tanh: "scalars.tanh({0})",
+    ops.sigmoid: "scalars.sigmoid({0})", ops.softplus: "scalars.softplus({0})",
+    ops.elu: "scalars.elu({0}, {alpha})", ops.elu_pull: "scalars.elu_pull({0}, {1}, {alpha})",
+    ops.relu: "scalars.relu({0})",
+    ops.leaky_relu: "{0} if {0} > 0 else {negative_slope} * {0}",
+    ops.leaky_relu_pull: "scalars.leaky_relu_pull({0}, {1}, {negative_slope})",
+    ops.itakura_saito: "scalars.itakura_saito(np.float64({0}), np.float64({1}))",
+    _chain: "scalars.chain({0}, {1}, {2}, {3})",
+}  # fmt: skip
+
+# The terms of sums over the last axes, with which a loop may end.
+TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
+
+SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 PIECE = 2**13  # additions, at least, that a thread does at a time; a function counts as eight
 
-_compiled: dict[str, Callable] = {}  # by their source
+
+class Layout(NamedTuple):
+    """A Layout says how a loop goes over arrays: over rows, and over the elements of each.
+
+    sizes: of three axes. The last one is a row; the first two are 1 if one row is all there is.
+    along: {Value: how many elements lie from one to the next along each axis, 0 for the same one}
+    """
+
+    sizes: tuple[int, ...]
+    along: dict[Value, tuple[int, ...]]
+
+    @property
+    def one_row(self) -> bool:
+        """Return whether one row is all there is."""
+        return self.sizes[:2] == (1, 1)
+
+
+@dataclass(eq=False)
+class Loop:
+    """A Loop takes the place of a primitive in an instruction that stands for several steps."""
+
+    steps: list[Instruction]
+    operands: tuple[Value, ...]
+    results: tuple[Value, ...]
+    layout: Layout
+
+    name, writes, acts, kernel, defaults = "loop", (), False, None, MappingProxyType[str, Any]({})
+
+    def written(self, operands):
+        """Return the operands that it writes into: none."""
+        return ()
+
+
+# ---- which instructions become one
+
+
+def fused(program: Program) -> Program:
+    """Put loops in the place of elementwise instructions, where all their operands are there."""
+    program = with_bias_apart(program)
+    groups: list[list[Instruction]] = []
+    made: dict[Value, int] = {}  # the number of the group that makes a Value
+    written: dict[int, int] = {}  # the number of the latest group that writes a memory
+    for i in program.instructions:
+        first = max([max(made.get(x, 0), written.get(x.memory, 0)) for x in i.operands], default=0)
+        places = reversed(range(first, len(groups)))
+        place = next((n for n in places if _may_join(i, groups[n])), len(groups))
+        groups[place:] = groups[place:] or [[]]
+        groups[place].append(i)
+        made.update(dict.fromkeys(i.results, place))
+        written.update(dict.fromkeys(i.written, place))
+    used = set(program.kept())
+    for place, group in enumerate(groups):
+        used |= {x for i in group for x in i.operands if made.get(x, place) != place}
+    return program._replace(instructions=tuple([_instruction(group, used) for group in groups]))
+
+
+def with_bias_apart(program: Program) -> Program:
+    """Write x wᵀ + b as a product and an addition, which linear's kernel does, too."""
+    instructions = []
+    for i in program.instructions:
+        if i.primitive is ops.linear and i.results[0].dtype in FLOATS:
+            (x, weight, bias), (y,) = i.operands, i.results
+            turned = replace(
+                weight, origin="result", shape=weight.shape[::-1], strides=weight.strides[::-1]
+            )
+            product = replace(y, memory=object())
+            view = i._replace(primitive=ops.permute, operands=(weight,), results=(turned,))
+            instructions += [
+                view._replace(static={"dims": (1, 0)}),
+                i._replace(primitive=ops.bmm, operands=(x, turned), results=(product,)),
+            ]
+            i = i._replace(primitive=ops.add, operands=(product, bias))
+        instructions.append(i)
+    return program._replace(instructions=tuple(instructions))
+
+
+def _may_join(i, group):
+    """Return whether one loop can do the group and, after it, an instruction that shares a Value
+    with it."""
+    sums = {y for j in group if j.primitive in TERMS for y in j.results}
+    shared = {y for j in group for y in j.results}
+    shared |= {x for j in group for x in j.operands if x.size > 1}
+    operands = {*i.operands}
+    return bool(shared & operands) and not sums & operands and layout([*group, i]) is not None
+
+
+def layout(steps) -> Layout | None:
+    """Return the Layout of a loop for these instructions, or None if it can't be one.
+
+    Neighbouring axes are joined where all arrays allow it. No more than three may be left, and
+    along the last one an array has its elements side by side, or one for all; a sum has one for
+    each row.
+    """
+    kinds = {_kind(i) for i in steps}
+    if len(kinds) > 1 or None in kinds:
+        return None
+    ((shape, _),) = kinds
+    far: dict[Value, list[int]] = {}
+    for i in steps:
+        (y,), (x, *_) = i.results, i.operands
+        far |= {x: _along(x, shape, range(len(shape) - x.ndim)) for x in i.operands}
+        is_sum = i.primitive is ops.sum
+        lost = axes_of(x, i.static["axis"]) if is_sum else range(y.ndim, len(shape))
+        far[y] = _along(y, shape, sorted(lost))
+    axes: list[tuple[int, ...]] = []  # the size of each, and how far it goes in each array
+    for n, *strides in zip(shape, *far.values(), strict=True):
+        if axes and axes[-1][1:] == tuple([n * step for step in strides]):
+            axes[-1] = axes[-1][0] * n, *strides
+        elif n > 1:
+            axes.append((n, *strides))
+    axes = [(1, *[0] * len(far))] * (3 - len(axes)) + axes
+    sizes, *along = zip(*axes, strict=True)
+    found = Layout(sizes, dict(zip(far, along, strict=True)))
+    fits = len(sizes) == 3 and all([steps[2] in (0, 1) and min(steps) >= 0 for steps in along])
+    each = [n > 1 for n in sizes[:2]] + [False]
+    sums = [found.along[i.results[0]] for i in steps if i.primitive in TERMS]
+    one_for_each = any(each) and all([[step > 0 for step in steps] == each for steps in sums])
+    return found if fits and (one_for_each or not sums) else None
+
+
+def _kind(i):
+    """Return the shape and the dtype of what a loop for the instruction goes over, or None."""
+    if i.primitive not in FORMULAS and i.primitive not in TERMS:
+        return None
+    numbers = [value for name, value in i.static.items() if name in SCALARS]
+    known = all([isinstance(n, (int, float, np.number)) and math.isfinite(n) for n in numbers])
+    arrays = (*i.operands, *i.results)
+    dtype, shape = arrays[-1].dtype, np.broadcast_shapes(*[x.shape for x in i.operands])
+    steps = [step % dtype.itemsize for x in arrays for step in x.strides]
+    alike = all([x.dtype == dtype for x in arrays]) and dtype in FLOATS and not any(steps)
+    return (shape, dtype) if known and alike and 0 not in shape else None
+
+
+def _along(x, shape, missing):
+    """Return how many elements lie from one of x to the next along each axis of a loop's shape.
+
+    missing: axes that x lacks, unless it has them with size 1
+    """
+    steps = [step // x.dtype.itemsize * (n > 1) for n, step in zip(x.shape, x.strides, strict=True)]
+    for axis in missing if x.ndim < len(shape) else ():
+        steps.insert(axis, 0)
+    return steps
+
+
+def _instruction(group, used):
+    """Return one instruction for the group. used: Values that other groups, or the caller, use"""
+    found = layout(group)
+    if found is None or len(group) == 1 and group[0].primitive.kernel:
+        return group[0]
+    made = {y for i in group for y in i.results}
+    read = [i for i in group if "{0}" in FORMULAS.get(i.primitive, "{0}")]
+    operands = tuple(dict.fromkeys([x for i in read for x in i.operands if x not in made]))
+    results = tuple([y for i in group for y in i.results if y in used])
+    loop = Loop(group, operands, results, found)
+    return Instruction(loop, operands, {}, results, group[0].part, group[0].line)
+
+
+# ---- the source of a loop, and its work
 
 
 def source(loop: Loop) -> str:
@@ -27,38 +220,35 @@ def source(loop: Loop) -> str:
     It does rows from start to stop or, if one row is all there is, elements from start to stop of
     it. Row a, b of an array begins at a · steps[k, 0] + b · steps[k, 1].
     """
-    number, values, places = f"np.{loop.dtype.name}", dict[Value, str](), dict[Value, str]()
+    number = f"np.{loop.steps[0].results[0].dtype.name}"
     head, body, sums = list[str](), list[str](), list[str]()
     names = {x: f"x{n}" for n, x in enumerate(loop.operands)}
     names |= {y: f"y{n}" for n, y in enumerate(loop.results)}
+    at: dict[Value, str] = {}  # where an operand's element is, or a result's belongs
     for k, (x, name) in enumerate(names.items()):
-        known = places if x in loop.results else values
         head.append(f"p{k} = a * steps[{k}, 0] + b * steps[{k}, 1]")
+        at[x] = f"{name}[p{k}]"
         if loop.layout.along[x][2]:
             head.append(f"{name}_ = {name}[p{k} : p{k} + row]")
-            known[x] = f"{name}_[j]"
-        elif x in loop.results:
-            known[x] = f"{name}[p{k}]"
-        else:
-            head.append(f"{name}_ = {name}[p{k}]")
-            known[x] = f"{name}_"
+            at[x] = f"{name}_[j]"
+        elif x in loop.operands:
+            head.append(f"{name}_ = {at[x]}")
+            at[x] = f"{name}_"
     for n, i in enumerate(loop.steps):
-        (y,), operands = i.results, [values.get(x, "") for x in i.operands]
+        (y,), operands = i.results, [at.get(x, "") for x in i.operands]
         if i.primitive in TERMS:
             body.append(f"terms[{len(sums)}, j] = {TERMS[i.primitive].format(*operands)}")
-            sums.append(f"{places[y]} = sum_row(terms[{len(sums)}], lanes)")
+            sums.append(f"{at[y]} = sum_row(terms[{len(sums)}], lanes)")
             continue
-        static = {
-            name: f"{number}({float(i.static[name])!r})" for name in SCALARS if name in i.static
-        }
-        # _chain has one or two operands after the slope, and its formula two.
-        formula = FORMULAS[i.primitive].format(*operands, *operands[-1:], **static)
+        static = {s: f"{number}({float(i.static[s])!r})" for s in SCALARS if s in i.static}
+        # After the slope, _chain has any number of operands up to two, and its formula two.
+        formula = FORMULAS[i.primitive].format(*operands, "1", "1", **static)
         body.append(f"t{n} = {number}({formula})")
-        values[y] = f"t{n}"
-        if y in places:
-            body.append(f"{places[y]} = t{n}")
+        if y in at:
+            body.append(f"{at[y]} = t{n}")
+        at[y] = f"t{n}"
     lines = [*head, "for j in range(row):", *_indented(body), *sums]
-    if _is_flat(loop):
+    if loop.layout.one_row:
         lines = ["a, b, row = 0, start, stop - start", *lines]
     else:
         lines = ["for i in range(start, stop):", *_indented(["a, b = i // rows, i % rows", *lines])]
@@ -73,31 +263,32 @@ def _indented(lines):
     return [f"    {line}" for line in lines]
 
 
-def _is_flat(loop):
-    """Return whether one row is all there is."""
-    return loop.layout.sizes[:2] == (1, 1)
+@cache
+def _compiled(text):
+    """Return the compiled loop of a source."""
+    name = f"loop_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    path = generated(name, text)
+    found: dict[str, Any] = {}
+    linecache.cache[path] = len(text), None, text.splitlines(True), path  # for tracebacks
+    exec(compile(text.replace("task", name, 1), path, "exec"), globals(), found)
+    return shareable(fastmath=False)(found[name])
 
 
 def jobs(loop: Loop, operands, results) -> list[Job] | None:
     """Return the loop on these arrays, as a list of one job."""
-    text = source(loop)
-    if text not in _compiled:
-        name = f"loop_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        path = generated(name, text)
-        found: dict[str, Any] = {}
-        linecache.cache[path] = len(text), None, text.splitlines(True), path  # for tracebacks
-        exec(compile(text.replace("task", name, 1), path, "exec"), globals(), found)
-        _compiled[text] = shareable(fastmath=False)(found[name])
-    (outer, rows, row), along = loop.layout
+    text, (sizes, along) = source(loop), loop.layout
+    outer, rows, row = sizes
     far = [along[x] for x in (*loop.operands, *loop.results)]
-    count, steps = (row, [(0, c) for _, _, c in far]) if _is_flat(loop) else (outer * rows, far)
+    count, steps = (
+        (row, [(0, c) for _, _, c in far]) if loop.layout.one_row else (outer * rows, far)
+    )
     pieces = outer * rows * row * (len(loop.steps) + 7 * text.count("scalars.")) // PIECE
     arrays = [
-        _from_first_to_last(array, loop.layout.sizes, steps)
+        _from_first_to_last(array, sizes, steps)
         for array, steps in zip([*operands, *results], far, strict=True)
     ]
     arguments = rows, row, np.array(steps), *arrays
-    return collected(_compiled[text], min(pieces, count), count, *arguments)
+    return collected(_compiled(text), min(pieces, count), count, *arguments)
 
 
 def _from_first_to_last(array, sizes, steps):

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigrad.core import backward
 from minigrad.core.graph import pull_back
 from minigrad.core.interpreter import setting
@@ -19,6 +17,7 @@ from minigrad.core.memory import array_of, memory_of
 from minigrad.core.show import line_of_user
 from minigrad.core.tensor import ReadValues, SetGrad, Tensor, clock
 from minigrad.program.instructions import Instruction, Program, Value, rebuilt
+from minigrad.program.names import reachable_state
 
 BACKWARD = {f.__code__ for f in (backward.backward, backward.grad, pull_back)}
 
@@ -30,24 +29,29 @@ class RecordingError(RuntimeError):
 class Recorder:
     """Inside `with recorder.recording:` this thread's operations become instructions.
 
-    arguments: {name: tensor}. names: of tensors that were there before, {id(tensor): name}
-    leaves: those of them that can have a gradient
+    function: which runs there. arguments: {name: tensor}, what it gets
     """
 
-    def __init__(self, arguments, names, leaves=()):
+    def __init__(self, function, arguments):
         self.recording = setting(observer=self.note)
         self.instructions: list[Instruction] = []
         self.gradients: dict[Value, Value | None] = {}
         self.gradients_before: dict[Value, bool] = {}
-        self.start, self.names = next(clock), names
-        self._values: dict[int, Value] = {}  # the latest version of each array, by the array's id
-        self._leaves = {id(leaf): leaf for leaf in leaves}  # and more, as they are seen
-        self._moved: set[int] = set()  # memories that are laid out otherwise in a replay
-        self._writes: dict[int, int] = {}  # how many writes each memory has seen
-        self._version: dict[Value, int] = {}  # of a Value's memory, when the Value was made
+        self.start = next(clock)
+        self._values: dict[int, Value] = {}  # by the array's id
+        self._inputs: list[Value] = []  # those that no instruction made
         self._held: list[Any] = []  # what was seen: its ids must not be given to others meanwhile
+        self._names, leaves = reachable_state(function)
+        self._leaves = {id(leaf): leaf for leaf in leaves}  # and more, as they are seen
         for number, (name, tensor) in enumerate(arguments.items()):
-            self._new(tensor, "argument", number, name=name)
+            if id(tensor) in self._names:
+                raise RecordingError(
+                    f"compile: {name} is an argument, and {self._names[id(tensor)]}, which the "
+                    "function reaches by itself; a replay can't know which is meant where. Give a "
+                    "copy"
+                )
+            if id(array_of(tensor)) not in self._values:
+                self._input(tensor, "argument", number, name)
 
     def note(self, primitive, operands, static, results):
         """Write down what happened."""
@@ -61,12 +65,13 @@ class Recorder:
                 f"compile: {line}: the shape of the result depends on values, of a mask; multiply "
                 "by the mask, or choose by minigrad.where"
             )
-        values = tuple([self._value(x, line) for x in operands])
+        values = tuple([self.value(x, line) for x in operands])
+        part, made = "backward" if inside & BACKWARD else "forward", tuple[Value, ...]()
         if primitive.writes:
-            part, made = "update", tuple([self._next(x, line) for x in results])
+            part = "update"
+            self._refuse_copies({x.memory for x in primitive.written(values)}, line)
         else:
-            part = "backward" if inside & BACKWARD else "forward"
-            made = tuple([self._result(y, values) for y in results])
+            made = tuple([self._known(y) or self._new(y, "result") for y in results])
             if made[0] in values:  # the forward returned its operand, perhaps after a look at it
                 if not primitive.acts:
                     return None
@@ -74,28 +79,31 @@ class Recorder:
         self.instructions.append(Instruction(primitive, values, static, made, part, line))
 
     def _set_gradient(self, tensor, g, line):
-        leaf = self._value(tensor, line).root()
+        leaf = self.value(tensor, line)
         if leaf.origin == "result":
             return  # nobody outside the function knows it
         if g is not None and leaf not in self.gradients:  # backward looked whether there was one
             self.gradients_before.setdefault(leaf, False)
-        self.gradients[leaf] = None if g is None else self._value(g, line)
+        self.gradients[leaf] = None if g is None else self.value(g, line)
 
     def program(self, returned) -> Program:
         """Return the program of a function that returned this."""
+        for instruction in self.instructions:
+            self._refuse_copies(
+                instruction.primitive.written(instruction.operands), instruction.line
+            )
         structure = rebuilt(returned, self._returned)
         for leaf in list(self._leaves.values()):
-            value = self._value(leaf, "").root()
+            value = self.value(leaf)
             # An optimiser passes over what has no gradient, but would not if it had one.
             if value.origin != "result" and leaf.grad is None and value not in self.gradients:
                 self.gradients_before.setdefault(value, False)
         before = tuple(self.gradients_before.items())
-        gradients = tuple(self.gradients.items())
-        return Program(tuple(self.instructions), structure, gradients, before)
+        return Program(tuple(self.instructions), structure, tuple(self.gradients.items()), before)
 
     def _returned(self, y):
         if isinstance(y, Tensor):
-            return self._value(y, "the function's result")
+            return self.value(y, "the function's result")
         raise RecordingError(
             f"compile: the function returned a {type(y).__name__}; it must return tensors, or "
             "tuples, lists and dictionaries of tensors"
@@ -103,61 +111,26 @@ class Recorder:
 
     # ---- Values
 
-    def _new(self, tensor, origin, source=None, before=None, name=None):
-        array, memory = array_of(tensor), id(memory_of(tensor))
-        value = Value(array, origin, memory, source, before, name)
-        if origin in ("argument", "gradient"):
-            self._lay_out(value)  # a replay copies them
-        value.moved = memory in self._moved
-        self._held.append((tensor, array, memory_of(tensor)))
+    def value(self, tensor, line="") -> Value:
+        """Return the Value that stands for a tensor's array."""
+        if tensor.requires_grad and tensor.is_leaf:
+            self._leaves[id(tensor)] = tensor
+        return self._known(tensor) or self._found(tensor, line)
+
+    def _known(self, tensor):
+        return self._values.get(id(array_of(tensor)))
+
+    def _new(self, tensor, origin, source=None, name=None):
+        array, memory = array_of(tensor), memory_of(tensor)
+        source = len(self._held) if origin == "result" else source
+        value = Value(origin, source, array.shape, array.dtype, array.strides, id(memory), name)
+        self._held.append((array, memory))
         self._values[id(array)] = value
-        self._version[value] = self._writes.setdefault(memory, 0)
-        if tensor.requires_grad and tensor.is_leaf:
-            self._leaves[id(tensor)] = tensor
         return value
 
-    def _value(self, tensor, line):
-        """Return what a tensor's array is now."""
-        value = self._values.get(id(array_of(tensor)))
-        if value is None:
-            return self._found(tensor, line)
-        if self._version[value] != self._writes[value.memory]:
-            # It is a view, and its memory was written through another one.
-            return self._new(tensor, value.origin, value.source, value, value.name)
-        if tensor.requires_grad and tensor.is_leaf:
-            self._leaves[id(tensor)] = tensor
-        return value
-
-    def _next(self, tensor, line):
-        before = self._value(tensor, line)
-        if before.origin == "gradient":
-            raise RecordingError(
-                f"compile: {line}: writes into a gradient that was there before the call, where a "
-                "replay would write into its copy; set it, p.grad = p.grad * …, or write it outside"
-            )
-        self._writes[before.memory] += 1
-        return self._new(tensor, before.origin, before.source, before, before.name)
-
-    def _result(self, y, operands):
-        """Return a new Value, or the operand's, if a forward returned the operand itself."""
-        known = self._values.get(id(array_of(y)))
-        value = known or self._new(y, "result")
-        if not known and value.memory not in {x.memory for x in operands}:
-            self._lay_out(value)
-        return value
-
-    def _lay_out(self, value):
-        """Give a Value the strides that a replay's own array has, without gaps or reversed axes.
-
-        If these are others, a replay's views of it have others, too, than those that are recorded.
-        """
-        recorded = value.strides
-        if value.repeats():
-            value.strides = np.empty(value.shape, value.dtype).strides
-        value.strides = value.empty().strides
-        if value.strides != recorded:
-            self._moved.add(value.memory)
-            value.moved = True
+    def _input(self, tensor, *what):
+        self._inputs.append(self._new(tensor, *what))
+        return self._inputs[-1]
 
     def _found(self, tensor, line):
         """Return a Value for an array that no instruction made."""
@@ -168,22 +141,24 @@ class Recorder:
                 f"shape {array.shape}; use its detach(), or compute it inside"
             )
         if not array.flags.writeable and array.base is None:
-            return self._new(tensor, "constant", tensor)
+            return self._input(tensor, "constant", tensor)
         for leaf in list(self._leaves.values()):
             if leaf.grad is tensor:
-                value = self._value(leaf, line)
-                self.gradients_before[value.root()] = True
-                return self._new(tensor, "gradient", value.root(), name=f"{value.name}.grad")
+                value = self.value(leaf, line)
+                self.gradients_before[value] = True
+                return self._input(tensor, "gradient", value, f"{value.name}.grad")
         if memory_of(tensor)[1] > self.start:
             raise RecordingError(
                 f"compile: {line}: an array of shape {array.shape} was made by Python, and a "
                 "replay would use it again. Give it to the function as an argument, draw it by "
                 "randn, rand or bernoulli or, if it never changes, write minigrad.constant(array)"
             )
-        return self._new(tensor, "state", tensor, name=self.names.get(id(tensor)))
+        return self._input(tensor, "state", tensor, self._names.get(id(tensor)))
+
+    # ---- what is refused
 
     def _refuse_reading(self, tensor):
-        value = self._values.get(id(array_of(tensor)))
+        value = self._known(tensor)
         if memory_of(tensor)[1] > self.start and value is None:
             return  # Python made it, and may read it
         if value is None or value.origin != "constant":
@@ -192,3 +167,19 @@ class Recorder:
                 "not do. Choose by minigrad.where, index by tensors, and read values from what the "
                 "function returns"
             )
+
+    def _refuse_copies(self, written, line):
+        """Refuse writes into what a replay has as one copy, or as several, beside the original."""
+        for memory in written:
+            inputs = {x.name or x.origin: x.origin for x in self._inputs if x.memory == memory}
+            if "gradient" in inputs.values():
+                raise RecordingError(
+                    f"compile: {line}: writes into a gradient that was there before the call, "
+                    "where a replay would write into its copy; set it, p.grad = p.grad * …, or "
+                    "write it outside"
+                )
+            if "argument" in inputs.values() and len(inputs) > 1:
+                raise RecordingError(
+                    f"compile: {line}: {' and '.join(inputs)} are views of one memory, which the "
+                    "function writes; give a copy of one of them, x.clone()"
+                )

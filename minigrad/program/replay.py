@@ -18,11 +18,10 @@ import numpy as np
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, count_write
 from minigrad.core.tensor import Tensor, owned
-from minigrad.program.fusion import Loop, fused
 from minigrad.program.instructions import Program, Value, rebuilt
-from minigrad.program.memory import planned
 
 COPIES_AFTER = 3  # times that somebody kept a gradient, from then on gradients are copied
+LINE = 64  # bytes: where an array begins, because a register is as wide
 
 
 class Replay:
@@ -32,30 +31,31 @@ class Replay:
         self.program, self._kept = program, 0
         self._loops: Any = None
         if current.interpreter.accelerates and find_spec("minigrad.kernels"):
-            self.program = fused(program)
             self._loops = import_module("minigrad.program.loops")  # which needs the kernels
+            self.program = self._loops.fused(program)
         self._prepare()
-
-    def _prepare(self):
-        program = self.program
-        self._inputs: list[tuple[Value, np.ndarray]] = []  # arguments, and gradients to add to
-        self._arrays: dict[Value, np.ndarray] = {}
-        self._memory = planned(program)
-        written = {y.memory for i in program.instructions if i.primitive.writes for y in i.results}
-        seen = dict.fromkeys([x.root() for i in program.instructions for x in i.operands])
-        self._states = [x.source for x in seen if x.origin == "state" and x.memory in written]
-        self._written_arguments = [
-            x for x in seen if x.origin == "argument" and x.memory in written
-        ]
-        calls = [self._call(i) for i in program.instructions]
-        self._calls = self._joined([call for call in calls if call is not None])
-        self._gradients = [(leaf, g and self._array_for(g)) for leaf, g in program.gradients]
-        self._references = self._count_references()
 
     # ---- arrays and calls, which are made once
 
+    def _prepare(self):
+        program, written = self.program, self.program.written()
+        self._inputs: list[tuple[Value, np.ndarray]] = []  # arguments, and gradients to add to
+        self._arrays: dict[Value, np.ndarray] = {}
+        self._memory = planned(program)
+        seen = dict.fromkeys([x for i in program.instructions for x in i.operands])
+        inputs = [x for x in seen if x.memory in written]
+        self._states = [x.source for x in inputs if x.origin == "state"]
+        self._written_arguments = [x for x in inputs if x.origin == "argument"]
+        calls = [self._call(i) for i in program.instructions]
+        self._calls = self._joined([call for call in calls if call is not None])
+        self._gradients = [
+            (leaf, None if g is None else self._array_for(g)) for leaf, g in program.gradients
+        ]
+        self._counted = [g for _, g in self._gradients if g is not None]
+        self._counted += [g.base for g in self._counted if g.base is not None]
+        self._references = self._count_references()
+
     def _array_for(self, value: Value) -> np.ndarray:
-        value = value.root()
         if value not in self._arrays:
             if value.origin in ("state", "constant"):
                 self._arrays[value] = array_of(value.source)
@@ -73,12 +73,10 @@ class Replay:
             several = found if type(found) is tuple else (found,)
             self._arrays.update(zip(results, several, strict=True))
             return None
-        made = []
-        if not primitive.writes:
-            made = [self._memory[y] for y in results]
-            self._arrays.update(zip(results, made, strict=True))
+        made = [self._memory[y] for y in results]
+        self._arrays.update(zip(results, made, strict=True))
         kernel = primitive.kernel
-        if isinstance(primitive, Loop):
+        if self._loops and isinstance(primitive, self._loops.Loop):
             return self._loops.jobs(primitive, arrays, made)
         if self._loops and kernel and arrays[0].dtype in kernel.dtypes:
             if kernel.results(*arrays, **static) is not None:
@@ -133,19 +131,20 @@ class Replay:
         for tensor, (_, g) in zip(leaves, self._gradients, strict=True):
             if g is not None:
                 tensor.grad = owned(np.array(g, order="K") if self._kept >= COPIES_AFTER else g)
-        return rebuilt(self.program.returned, self._handed_out)
+        return rebuilt(self.program.returned, lambda y: handed_out(y, self._array_for(y)))
 
     def _run_calls(self):
         for call in self._calls:
             call()
 
-    def _handed_out(self, value):
-        if value.root().origin == "state":
-            return value.source
-        return owned(np.array(self._array_for(value)))
-
     def _count_references(self):
-        return [sys.getrefcount(g) for _, g in self._gradients if g is not None]
+        """Return how many references there are to gradients, and to the memory that they lie in."""
+        return [*map(sys.getrefcount, self._counted)]
+
+
+def handed_out(value, array) -> Tensor:
+    """Return the tensor that a caller gets: a state itself, otherwise a copy, without a graph."""
+    return value.source if value.origin == "state" else owned(np.array(array))
 
 
 def _copy_results(primitive, arrays, static, made):
@@ -158,3 +157,34 @@ def _copy_results(primitive, arrays, static, made):
                 f"{array.shape}, and is {y.shape}; compute it outside the function"
             )
         array[...] = y
+
+
+def planned(program: Program) -> dict[Value, np.ndarray]:
+    """Return an array for each result that is no view.
+
+    All lie in one block of memory, each until the last use of what it has in it. What the program
+    hands out as a gradient has memory of its own.
+    """
+    last = {x.memory: time for time, i in enumerate(program.instructions) for x in i.operands}
+    last |= {value.memory: len(program.instructions) for value in program.kept()}
+    own = {g.memory for _, g in program.gradients if g is not None}
+    arrays: dict[Value, np.ndarray] = {}
+    places: dict[Value, int] = {}
+    taken: list[tuple[int, int, int]] = []  # the first byte, the first after it, the last use
+    for time, instruction in enumerate(program.instructions):
+        taken = [block for block in taken if block[2] >= time]
+        for y in () if instruction.views else instruction.results:
+            if y.memory in own:
+                arrays[y] = y.empty()
+                continue
+            start, length = 0, -(-y.span // LINE) * LINE
+            for begin, end, _ in sorted(taken):
+                if start + length <= begin:
+                    break
+                start = max(start, end)
+            taken.append((start, start + length, last.get(y.memory, time)))
+            places[y] = start
+    size = max([start + y.span for y, start in places.items()], default=0)
+    block = np.empty(size + LINE, np.uint8)
+    block = block[-block.ctypes.data % LINE :]
+    return arrays | {y: y.empty(block[start:]) for y, start in places.items()}

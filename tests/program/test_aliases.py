@@ -15,6 +15,14 @@ def test_two_arguments_that_are_one_are_another_program():
         assert step(x, x).item() == 0 and step(x, y).item() == 4 and step(y, x).item() == -4
 
 
+def test_two_views_of_one_memory_are_not_one_array():
+    step, x = mg.compile(lambda a, b: a - b), Tensor([1.0, 2.0, 3.0, 4.0])
+    left, right = x[:2].detach(), x[2:].detach()
+    for _ in range(3):
+        assert step(left, left).numpy().tolist() == [0, 0]
+        assert step(left, right).numpy().tolist() == [-2, -2]
+
+
 def test_an_argument_that_the_function_reaches_by_itself_is_refused():
     p = Tensor([5.0])
     with pytest.raises(RecordingError, match="a is an argument, and p, which the function reaches"):

@@ -35,7 +35,7 @@ def turned(x):
     lambda x: turned(x).reshape((30,)) * 1,
     lambda x: turned(x)[1:, 2:] * 3 + 1,
 ])  # fmt: skip
-def test_results_that_have_gaps_or_run_backwards_are_dense_in_a_replay(of):
+def test_results_that_have_gaps_or_run_backwards_do_so_in_a_replay(of):
     step = mg.compile(of)
     for seed in range(3):
         x = drawn(seed, 5, 6)
