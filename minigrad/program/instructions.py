@@ -6,7 +6,6 @@ the same Value read before a write and after it may be two things: passes count 
 
 from __future__ import annotations
 
-import math
 import textwrap
 from dataclasses import dataclass
 from itertools import groupby
@@ -42,11 +41,6 @@ class Value:
         return len(self.shape)
 
     @property
-    def size(self) -> int:
-        """value.size is the number of elements."""
-        return math.prod(self.shape)
-
-    @property
     def span(self) -> int:
         """value.span is how many bytes there are from the array's first one to its last one."""
         return self.dtype.itemsize + sum(map(abs, self._extents()))
@@ -62,8 +56,10 @@ class Value:
         return [(n - 1) * step for n, step in zip(self.shape, self.strides, strict=True) if n > 1]
 
     def tensor(self, arguments):
-        """Return the tensor that it stands for, of a state or of one of a call's arguments."""
-        return arguments[self.source] if self.origin == "argument" else self.source
+        """Return what it stands for among a call's arguments, their gradients, and the states."""
+        if self.origin == "argument":
+            return arguments[self.source]
+        return self.source.tensor(arguments).grad if self.origin == "gradient" else self.source
 
     def described(self) -> tuple:
         """Return what is equal for two recordings' Values that stand for the same."""

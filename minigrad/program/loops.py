@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -55,36 +55,31 @@ FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 PIECE = 2**13  # additions, at least, that a thread does at a time; a function counts as eight
 
 
-class Layout(NamedTuple):
-    """A Layout says how a loop goes over arrays: over rows, and over the elements of each.
+@dataclass(eq=False)
+class Loop:
+    """A Loop takes the place of a primitive in an instruction that stands for several.
 
+    steps: the instructions, in order. operands, results: what is read and made
     sizes: of three axes. The last one is a row; the first two are 1 if one row is all there is.
     along: {Value: how many elements lie from one to the next along each axis, 0 for the same one}
     """
 
+    steps: list[Instruction]
     sizes: tuple[int, ...]
     along: dict[Value, tuple[int, ...]]
-
-    @property
-    def one_row(self) -> bool:
-        """Return whether one row is all there is."""
-        return self.sizes[:2] == (1, 1)
-
-
-@dataclass(eq=False)
-class Loop:
-    """A Loop takes the place of a primitive in an instruction that stands for several steps."""
-
-    steps: list[Instruction]
-    operands: tuple[Value, ...]
-    results: tuple[Value, ...]
-    layout: Layout
+    operands: tuple[Value, ...] = ()
+    results: tuple[Value, ...] = ()
 
     name, writes, acts, kernel, defaults = "loop", (), False, None, MappingProxyType[str, Any]({})
 
     def written(self, operands):
         """Return the operands that it writes into: none."""
         return ()
+
+    @property
+    def one_row(self) -> bool:
+        """loop.one_row says whether one row is all there is."""
+        return self.sizes[:2] == (1, 1)
 
 
 # ---- which instructions become one
@@ -135,13 +130,13 @@ def _may_join(i, group):
     with it."""
     sums = {y for j in group if j.primitive in TERMS for y in j.results}
     shared = {y for j in group for y in j.results}
-    shared |= {x for j in group for x in j.operands if x.size > 1}
+    shared |= {x for j in group for x in j.operands if max(x.shape, default=1) > 1}
     operands = {*i.operands}
-    return bool(shared & operands) and not sums & operands and layout([*group, i]) is not None
+    return bool(shared & operands) and not sums & operands and loop_of([*group, i]) is not None
 
 
-def layout(steps) -> Layout | None:
-    """Return the Layout of a loop for these instructions, or None if it can't be one.
+def loop_of(steps) -> Loop | None:
+    """Return one loop for these instructions, or None if there is none.
 
     Neighbouring axes are joined where all arrays allow it. No more than three may be left, and
     along the last one an array has its elements side by side, or one for all; a sum has one for
@@ -154,9 +149,8 @@ def layout(steps) -> Layout | None:
     far: dict[Value, list[int]] = {}
     for i in steps:
         (y,), (x, *_) = i.results, i.operands
+        lost = axes_of(x, i.static["axis"]) if i.primitive is ops.sum else range(y.ndim, len(shape))
         far |= {x: _along(x, shape, range(len(shape) - x.ndim)) for x in i.operands}
-        is_sum = i.primitive is ops.sum
-        lost = axes_of(x, i.static["axis"]) if is_sum else range(y.ndim, len(shape))
         far[y] = _along(y, shape, sorted(lost))
     axes: list[tuple[int, ...]] = []  # the size of each, and how far it goes in each array
     for n, *strides in zip(shape, *far.values(), strict=True):
@@ -164,14 +158,13 @@ def layout(steps) -> Layout | None:
             axes[-1] = axes[-1][0] * n, *strides
         elif n > 1:
             axes.append((n, *strides))
-    axes = [(1, *[0] * len(far))] * (3 - len(axes)) + axes
-    sizes, *along = zip(*axes, strict=True)
-    found = Layout(sizes, dict(zip(far, along, strict=True)))
+    sizes, *along = zip(*[(1, *[0] * len(far))] * (3 - len(axes)), *axes, strict=True)
+    loop = Loop(steps, sizes, dict(zip(far, along, strict=True)))
     fits = len(sizes) == 3 and all([steps[2] in (0, 1) and min(steps) >= 0 for steps in along])
     each = [n > 1 for n in sizes[:2]] + [False]
-    sums = [found.along[i.results[0]] for i in steps if i.primitive in TERMS]
+    sums = [loop.along[i.results[0]] for i in steps if i.primitive in TERMS]
     one_for_each = any(each) and all([[step > 0 for step in steps] == each for steps in sums])
-    return found if fits and (one_for_each or not sums) else None
+    return loop if fits and (one_for_each or not sums) else None
 
 
 def _kind(i):
@@ -200,15 +193,16 @@ def _along(x, shape, missing):
 
 def _instruction(group, used):
     """Return one instruction for the group. used: Values that other groups, or the caller, use"""
-    found = layout(group)
-    if found is None or len(group) == 1 and group[0].primitive.kernel:
+    loop = loop_of(group)
+    if loop is None or len(group) == 1 and group[0].primitive.kernel:
         return group[0]
     made = {y for i in group for y in i.results}
     read = [i for i in group if "{0}" in FORMULAS.get(i.primitive, "{0}")]
-    operands = tuple(dict.fromkeys([x for i in read for x in i.operands if x not in made]))
-    results = tuple([y for i in group for y in i.results if y in used])
-    loop = Loop(group, operands, results, found)
-    return Instruction(loop, operands, {}, results, group[0].part, group[0].line)
+    loop.operands = tuple(dict.fromkeys([x for i in read for x in i.operands if x not in made]))
+    loop.results = tuple([y for i in group for y in i.results if y in used])
+    return group[0]._replace(
+        primitive=loop, operands=loop.operands, static={}, results=loop.results
+    )
 
 
 # ---- the source of a loop, and its work
@@ -228,7 +222,7 @@ def source(loop: Loop) -> str:
     for k, (x, name) in enumerate(names.items()):
         head.append(f"p{k} = a * steps[{k}, 0] + b * steps[{k}, 1]")
         at[x] = f"{name}[p{k}]"
-        if loop.layout.along[x][2]:
+        if loop.along[x][2]:
             head.append(f"{name}_ = {name}[p{k} : p{k} + row]")
             at[x] = f"{name}_[j]"
         elif x in loop.operands:
@@ -248,7 +242,7 @@ def source(loop: Loop) -> str:
             body.append(f"{at[y]} = t{n}")
         at[y] = f"t{n}"
     lines = [*head, "for j in range(row):", *_indented(body), *sums]
-    if loop.layout.one_row:
+    if loop.one_row:
         lines = ["a, b, row = 0, start, stop - start", *lines]
     else:
         lines = ["for i in range(start, stop):", *_indented(["a, b = i // rows, i % rows", *lines])]
@@ -276,19 +270,17 @@ def _compiled(text):
 
 def jobs(loop: Loop, operands, results) -> list[Job] | None:
     """Return the loop on these arrays, as a list of one job."""
-    text, (sizes, along) = source(loop), loop.layout
-    outer, rows, row = sizes
-    far = [along[x] for x in (*loop.operands, *loop.results)]
-    count, steps = (
-        (row, [(0, c) for _, _, c in far]) if loop.layout.one_row else (outer * rows, far)
-    )
-    pieces = outer * rows * row * (len(loop.steps) + 7 * text.count("scalars.")) // PIECE
+    text, (outer, rows, row) = source(loop), loop.sizes
+    steps, count = [loop.along[x] for x in (*loop.operands, *loop.results)], outer * rows
+    work = count * row * (len(loop.steps) + 7 * text.count("scalars."))
     arrays = [
-        _from_first_to_last(array, sizes, steps)
-        for array, steps in zip([*operands, *results], far, strict=True)
+        _from_first_to_last(array, loop.sizes, far)
+        for array, far in zip([*operands, *results], steps, strict=True)
     ]
+    if loop.one_row:  # it is cut into parts, and row is how long such a part is
+        steps, count = [(0, step) for _, _, step in steps], row
     arguments = rows, row, np.array(steps), *arrays
-    return collected(_compiled(text), min(pieces, count), count, *arguments)
+    return collected(_compiled(text), min(work // PIECE, count), count, *arguments)
 
 
 def _from_first_to_last(array, sizes, steps):

@@ -8,6 +8,8 @@ replay does not run: that is an error.
 
 from __future__ import annotations
 
+import dis
+import inspect
 from typing import Any
 
 from minigrad.core import backward
@@ -16,8 +18,9 @@ from minigrad.core.interpreter import setting
 from minigrad.core.memory import array_of, memory_of
 from minigrad.core.show import line_of_user
 from minigrad.core.tensor import ReadValues, SetGrad, Tensor, clock
+from minigrad.nn.module import Module
+from minigrad.optim import Optimizer
 from minigrad.program.instructions import Instruction, Program, Value, rebuilt
-from minigrad.program.names import reachable_state
 
 BACKWARD = {f.__code__ for f in (backward.backward, backward.grad, pull_back)}
 
@@ -39,7 +42,6 @@ class Recorder:
         self.gradients_before: dict[Value, bool] = {}
         self.start = next(clock)
         self._values: dict[int, Value] = {}  # by the array's id
-        self._inputs: list[Value] = []  # those that no instruction made
         self._held: list[Any] = []  # what was seen: its ids must not be given to others meanwhile
         self._names, leaves = reachable_state(function)
         self._leaves = {id(leaf): leaf for leaf in leaves}  # and more, as they are seen
@@ -51,7 +53,7 @@ class Recorder:
                     "copy"
                 )
             if id(array_of(tensor)) not in self._values:
-                self._input(tensor, "argument", number, name)
+                self._new(tensor, "argument", number, name)
 
     def note(self, primitive, operands, static, results):
         """Write down what happened."""
@@ -128,10 +130,6 @@ class Recorder:
         self._values[id(array)] = value
         return value
 
-    def _input(self, tensor, *what):
-        self._inputs.append(self._new(tensor, *what))
-        return self._inputs[-1]
-
     def _found(self, tensor, line):
         """Return a Value for an array that no instruction made."""
         array = array_of(tensor)
@@ -141,19 +139,19 @@ class Recorder:
                 f"shape {array.shape}; use its detach(), or compute it inside"
             )
         if not array.flags.writeable and array.base is None:
-            return self._input(tensor, "constant", tensor)
+            return self._new(tensor, "constant", tensor)
         for leaf in list(self._leaves.values()):
             if leaf.grad is tensor:
                 value = self.value(leaf, line)
                 self.gradients_before[value] = True
-                return self._input(tensor, "gradient", value, f"{value.name}.grad")
+                return self._new(tensor, "gradient", value, f"{value.name}.grad")
         if memory_of(tensor)[1] > self.start:
             raise RecordingError(
                 f"compile: {line}: an array of shape {array.shape} was made by Python, and a "
                 "replay would use it again. Give it to the function as an argument, draw it by "
                 "randn, rand or bernoulli or, if it never changes, write minigrad.constant(array)"
             )
-        return self._input(tensor, "state", tensor, self._names.get(id(tensor)))
+        return self._new(tensor, "state", tensor, self._names.get(id(tensor)))
 
     # ---- what is refused
 
@@ -169,17 +167,82 @@ class Recorder:
             )
 
     def _refuse_copies(self, written, line):
-        """Refuse writes into what a replay has as one copy, or as several, beside the original."""
+        """Refuse writes into memories of which a replay has copies: of gradients, or several."""
         for memory in written:
-            inputs = {x.name or x.origin: x.origin for x in self._inputs if x.memory == memory}
-            if "gradient" in inputs.values():
+            origins = {
+                value.name or value.origin: value.origin
+                for value in self._values.values()
+                if value.memory == memory and value.origin != "result"
+            }
+            if "gradient" in origins.values():
                 raise RecordingError(
                     f"compile: {line}: writes into a gradient that was there before the call, "
                     "where a replay would write into its copy; set it, p.grad = p.grad * …, or "
                     "write it outside"
                 )
-            if "argument" in inputs.values() and len(inputs) > 1:
+            if "argument" in origins.values() and len(origins) > 1:
                 raise RecordingError(
-                    f"compile: {line}: {' and '.join(inputs)} are views of one memory, which the "
+                    f"compile: {line}: {' and '.join(origins)} are views of one memory, which the "
                     "function writes; give a copy of one of them, x.clone()"
                 )
+
+
+# ---- what state is called
+
+
+def reachable_state(function) -> tuple[dict[int, str], list[Tensor]]:
+    """Return {id(tensor): name} of the tensors that a function can reach by its variables, and
+    those of them that can have a gradient.
+
+    If it reaches one module alone, parameters are called as the module calls them.
+    """
+    found = reachable(function)
+    named = [(thing, name) for thing, name in named_parts(found) if isinstance(thing, Tensor)]
+    names = {id(tensor): name for tensor, name in reversed(named)}
+    leaves = [tensor for tensor, _ in named]
+    for name, thing in found.items():
+        if isinstance(thing, Optimizer):
+            leaves += thing.params
+            names[id(thing._rate)] = f"{name}.lr"
+            for slot in thing.slots:
+                for p, tensor in zip(thing.params, getattr(thing, slot), strict=False):
+                    names.setdefault(id(tensor), f"{slot}({names.get(id(p), 'p')})")
+    return names, [leaf for leaf in leaves if leaf.requires_grad and leaf.is_leaf]
+
+
+def named_parts(found) -> list[tuple[Any, str]]:
+    """Return (part, name) of things that have names, and of the modules and tensors in modules.
+
+    If there is one module alone, its parts are called as it calls them.
+    """
+    modules = {id(thing) for thing in found.values() if isinstance(thing, Module)}
+    named: list[tuple[Any, str]] = []
+    for name, thing in found.items():
+        named.append((thing, name))
+        if isinstance(thing, Module):
+            prefix = "" if len(modules) == 1 else name
+            below = [*thing.named_modules(prefix=prefix)][1:]
+            tensors = thing.named_tensors(f"{prefix}." if prefix else "")
+            named += [(part, own) for own, part in [*below, *tensors]]
+    return named
+
+
+def reachable(function) -> dict[str, object]:
+    """Return the modules, optimisers and tensors in the variables of a function, and of functions
+    that it calls, by their names."""
+    found: dict[str, object] = {}
+    functions, seen = [function], set()
+    for function in functions:  # which grows
+        function = inspect.unwrap(getattr(function, "__func__", function))
+        if not inspect.isfunction(function) or function.__code__ in seen:
+            continue
+        seen.add(function.__code__)
+        outside = inspect.getclosurevars(function)
+        loaded = {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
+        named = {name: thing for name, thing in outside.globals.items() if name in loaded}
+        for name, thing in {**named, **outside.nonlocals}.items():  # no attribute of this name
+            if isinstance(thing, (Module, Optimizer, Tensor)):
+                found.setdefault(name, thing)
+            elif inspect.isfunction(thing) and not thing.__module__.startswith("minigrad"):
+                functions.append(thing)
+    return found

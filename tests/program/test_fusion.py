@@ -11,7 +11,7 @@ from minigrad.core.tensor import replace
 from minigrad.kernels import cache
 from minigrad.program import loops
 from minigrad.program.instructions import Instruction, Value
-from minigrad.program.loops import FORMULAS, Loop, fused, layout
+from minigrad.program.loops import FORMULAS, Loop, fused, loop_of
 from minigrad.program.passes import simplified
 from tests.program.helpers import same
 from tests.program.test_programs import recorded
@@ -78,7 +78,7 @@ def test_how_an_operand_is_read():
     def along(array, shape):
         arrays = enumerate((array, np.zeros(shape, "f"), np.zeros(shape, "f")))
         x, y, z = (Value("result", n, a.shape, a.dtype, a.strides, n) for n, a in arrays)
-        found = layout([Instruction(ops.add, (x, y), {}, (z,))])
+        found = loop_of([Instruction(ops.add, (x, y), {}, (z,))])
         return found and (found.sizes, found.along[x])
 
     x = np.zeros((4, 6), np.float32)
