@@ -126,35 +126,29 @@ class Compiled:
             returned = self.function(*bound.args, **bound.kwargs)
         program = recorder.program(returned)
         changes = [(r, difference(r.program, program)) for r in self._recordings if r.key == key]
-        for recording, change in changes:
-            if change is None:
-                if recording.replay is not None and not recording.replay.is_current():
-                    recording.replay = None  # a state has another array now
-                break
-        else:
-            if due and changes:
+        recording = next((r for r, change in changes if change is None), None)
+        if recording is None:
+            change = changes[0][1] if changes else None
+            if due and change:
                 raise RecordingError(
                     f"compile: {self.name} no longer does what was recorded, and what a replay "
-                    f"would do:\n{changes[0][1]}"
+                    f"would do:\n{change}"
                 )
-            self._count(key, changes)
+            self._new += 1
+            if self._new == MOST + 1:
+                why = f"its arguments are now {key[0]}, and were {self._recordings[0].key[0]}"
+                why = f"it does something else:\n{change}" if change else why
+                warnings.warn(
+                    f"compile: {self.name} is recorded for the {self._new}th time: {why}\nEach "
+                    f"recording runs as slowly as without compile, and {MOST} are kept.",
+                    stacklevel=3,
+                )
             recording = _Recording(key, program)
+        elif recording.replay and not recording.replay.is_current():
+            recording.replay = None  # a state has another array now
         recording.settings = settings_changed[0]
         self._use(recording)
         return rebuilt(returned, lambda y: handed_out(recorder.value(y), array_of(y)))
-
-    def _count(self, key, changes):
-        """Warn if the function is recorded again and again, and say why."""
-        self._new += 1
-        if self._new == MOST + 1:
-            why = f"its arguments are now {key[0]}, and were {self._recordings[0].key[0]}"
-            if changes:
-                why = f"it does something else:\n{changes[0][1]}"
-            warnings.warn(
-                f"compile: {self.name} is recorded for the {self._new}th time: {why}\nEach "
-                f"recording runs as slowly as without compile, and {MOST} are kept.",
-                stacklevel=4,
-            )
 
 
 def _tensors():

@@ -16,18 +16,20 @@ import numpy as np
 from minigrad.core.show import call, kind
 
 
-@dataclass(eq=False, repr=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Value:
     """A Value stands for an array that an instruction reads or makes.
 
     origin: "argument" of the function, "gradient" of a leaf before the call, "state", a tensor of
         the user's, "constant", or "result"
-    source: the argument's number, the leaf's Value, the state's or the constant's Tensor, or the
-        result's number
+    key: tells it from others of this origin, also in another recording: the number of an argument
+        or a result, the leaf's key, the id of a state, or a constant's bytes
+    source: the state or the constant, a Tensor, or the leaf, a Value
     memory: a number that all views of one memory share
     """
 
     origin: str
+    key: Any
     source: Any
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -58,22 +60,12 @@ class Value:
     def tensor(self, arguments):
         """Return what it stands for among a call's arguments, their gradients, and the states."""
         if self.origin == "argument":
-            return arguments[self.source]
+            return arguments[self.key]
         return self.source.tensor(arguments).grad if self.origin == "gradient" else self.source
 
     def described(self) -> tuple:
         """Return what is equal for two recordings' Values that stand for the same."""
-        source = self.source
-        if self.origin == "constant":
-            source = source.numpy().tobytes()
-        elif self.origin == "gradient":
-            source = source.described()
-        elif self.origin == "state":
-            source = id(source)
-        return self.origin, source, self.shape, self.dtype, self.strides
-
-    def __repr__(self):
-        return f"<{self.name or self.origin} : {kind(self)}>"
+        return self.origin, self.key, self.shape, self.dtype, self.strides
 
 
 class Instruction(NamedTuple):
@@ -95,15 +87,22 @@ class Instruction(NamedTuple):
     @property
     def written(self) -> set:
         """Return the memories that it writes."""
-        return {x.memory for x in self.primitive.written(self.operands)}
+        writes = self.primitive.writes
+        return {x.memory for x in self.primitive.written(self.operands)} if writes else set()
 
     def described(self) -> tuple:
         """Return what is equal for instructions that do the same in two recordings."""
         operands, results = ([x.described() for x in xs] for xs in (self.operands, self.results))
         return self.primitive, operands, frozen(self.static), results
 
+    def text(self, names) -> str:
+        """Return it as it is printed. names: {Value: name}"""
+        text = call(self.primitive, [names[x] for x in self.operands], self.static)
+        made = ", ".join([names[y] for y in self.results])
+        return f"{made} : {', '.join(map(kind, self.results))} = {text}" if made else text
+
     def __str__(self):
-        return f"{_text(self, _Names())}  # {self.line}"
+        return f"{self.text(_Names())}  # {self.line}"
 
 
 class Program(NamedTuple):
@@ -121,13 +120,11 @@ class Program(NamedTuple):
 
     def fits(self, arguments) -> bool:
         """Return whether leaves have a `.grad`, or none, where that matters, as they had then."""
-        return all(
-            [(x.tensor(arguments).grad is not None) is had for x, had in self.gradients_before]
-        )
+        return all([(x.tensor(arguments).grad is None) != had for x, had in self.gradients_before])
 
     def kept(self) -> list[Value]:
         """Return the Values that are still wanted when the program has run."""
-        kept = [g for _, g in self.gradients if g is not None]
+        kept = [g for _, g in self.gradients if g]
         rebuilt(self.returned, kept.append)
         return kept
 
@@ -139,14 +136,14 @@ class Program(NamedTuple):
         names, lines = _Names(), list[tuple[str, str]]()
         for part, some in groupby(self.instructions, lambda i: i.part):
             lines.append((f"{part}:", ""))
-            lines += [(f"  {_text(i, names)}", f"  # {i.line}") for i in some]
+            lines += [(f"  {i.text(names)}", f"  # {i.line}") for i in some]
         ends = [f"{names[leaf]}.grad = {g and names[g]}" for leaf, g in self.gradients]
         ends.append(f"return {rebuilt(self.returned, names.__getitem__)}")
         lines += [("in the end:", ""), *[(f"  {end}", "") for end in ends]]
         width = min(WIDTH, max(len(text) for text, _ in lines))
         wrapped = [(textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6), n) for text, n in lines]
-        texts = [[f"{text[0]:{width}}{note}".rstrip(), *text[1:]] for text, note in wrapped]
-        return "\n".join([line for text in texts for line in text])
+        texts = ["\n".join([f"{text[0]:{width}}{n}".rstrip(), *text[1:]]) for text, n in wrapped]
+        return "\n".join(texts)
 
 
 WIDTH = 96  # columns of a printed instruction
@@ -164,30 +161,18 @@ class _Names(dict):
     count = 0
 
     def __missing__(self, value):
-        name = value.name or value.origin
+        self.count += value.origin == "result"
+        name = f"v{self.count}" if value.origin == "result" else value.name or value.origin
         if value.origin == "constant" and value.source.size == 1:
             name = f"{value.source.item():.6g}"
-        elif value.origin == "result":
-            self.count += 1
-            name = f"v{self.count}"
-        self[value] = _Name(name)
-        return self[value]
-
-
-def _text(instruction, names):
-    primitive, operands, static, results, *_ = instruction
-    text = call(primitive, [names[value] for value in operands], static)
-    made = f"{', '.join(names[y] for y in results)} : {', '.join(map(kind, results))} = "
-    return made + text if results else text
+        self[value] = name = _Name(name)
+        return name
 
 
 def frozen(static) -> str:
     """Return static arguments as a text that is the same if they are, to be looked up."""
-
-    def content(x):
-        return (x.dtype, x.shape, x.tobytes()) if isinstance(x, (np.ndarray, np.generic)) else x
-
-    return repr(rebuilt(static, content))
+    kinds = np.ndarray, np.generic  # whose texts don't tell all
+    return repr(rebuilt(static, lambda x: (x.dtype, x.tobytes()) if isinstance(x, kinds) else x))
 
 
 def rebuilt(structure, put):

@@ -72,15 +72,6 @@ class Loop:
 
     name, writes, acts, kernel, defaults = "loop", (), False, None, MappingProxyType[str, Any]({})
 
-    def written(self, operands):
-        """Return the operands that it writes into: none."""
-        return ()
-
-    @property
-    def one_row(self) -> bool:
-        """loop.one_row says whether one row is all there is."""
-        return self.sizes[:2] == (1, 1)
-
 
 # ---- which instructions become one
 
@@ -110,15 +101,12 @@ def with_bias_apart(program: Program) -> Program:
     instructions = []
     for i in program.instructions:
         if i.primitive is ops.linear and i.results[0].dtype in FLOATS:
-            (x, weight, bias), (y,) = i.operands, i.results
-            turned = replace(
-                weight, origin="result", shape=weight.shape[::-1], strides=weight.strides[::-1]
-            )
-            product = replace(y, memory=object())
-            view = i._replace(primitive=ops.permute, operands=(weight,), results=(turned,))
+            (x, w, bias), (y,), (part, line) = i.operands, i.results, i[4:]
+            turned = replace(w, origin="result", shape=w.shape[::-1], strides=w.strides[::-1])
+            product, dims = replace(y, memory=object()), {"dims": (1, 0)}
             instructions += [
-                view._replace(static={"dims": (1, 0)}),
-                i._replace(primitive=ops.bmm, operands=(x, turned), results=(product,)),
+                Instruction(ops.permute, (w,), dims, (turned,), part, line),
+                Instruction(ops.bmm, (x, turned), {}, (product,), part, line),
             ]
             i = i._replace(primitive=ops.add, operands=(product, bias))
         instructions.append(i)
@@ -126,13 +114,12 @@ def with_bias_apart(program: Program) -> Program:
 
 
 def _may_join(i, group):
-    """Return whether one loop can do the group and, after it, an instruction that shares a Value
-    with it."""
+    """Return whether one loop can do the group and then an instruction, which shares a Value."""
     sums = {y for j in group if j.primitive in TERMS for y in j.results}
-    shared = {y for j in group for y in j.results}
-    shared |= {x for j in group for x in j.operands if max(x.shape, default=1) > 1}
-    operands = {*i.operands}
-    return bool(shared & operands) and not sums & operands and loop_of([*group, i]) is not None
+    known = {y for j in group for y in j.results}
+    known |= {x for j in group for x in j.operands if max(x.shape, default=1) > 1}
+    shared = known.intersection(i.operands)
+    return bool(shared) and not sums & shared and loop_of([*group, i]) is not None
 
 
 def loop_of(steps) -> Loop | None:
@@ -150,8 +137,11 @@ def loop_of(steps) -> Loop | None:
     for i in steps:
         (y,), (x, *_) = i.results, i.operands
         lost = axes_of(x, i.static["axis"]) if i.primitive is ops.sum else range(y.ndim, len(shape))
-        far |= {x: _along(x, shape, range(len(shape) - x.ndim)) for x in i.operands}
-        far[y] = _along(y, shape, sorted(lost))
+        for x in (*i.operands, y):
+            size, missing = x.dtype.itemsize, len(shape) - x.ndim
+            far[x] = [step * (n > 1) // size for step, n in zip(x.strides, x.shape, strict=True)]
+            for axis in (sorted(lost) if x is y else range(missing))[:missing]:
+                far[x].insert(axis, 0)
     axes: list[tuple[int, ...]] = []  # the size of each, and how far it goes in each array
     for n, *strides in zip(shape, *far.values(), strict=True):
         if axes and axes[-1][1:] == tuple([n * step for step in strides]):
@@ -180,17 +170,6 @@ def _kind(i):
     return (shape, dtype) if known and alike and 0 not in shape else None
 
 
-def _along(x, shape, missing):
-    """Return how many elements lie from one of x to the next along each axis of a loop's shape.
-
-    missing: axes that x lacks, unless it has them with size 1
-    """
-    steps = [step // x.dtype.itemsize * (n > 1) for n, step in zip(x.shape, x.strides, strict=True)]
-    for axis in missing if x.ndim < len(shape) else ():
-        steps.insert(axis, 0)
-    return steps
-
-
 def _instruction(group, used):
     """Return one instruction for the group. used: Values that other groups, or the caller, use"""
     loop = loop_of(group)
@@ -200,9 +179,7 @@ def _instruction(group, used):
     read = [i for i in group if "{0}" in FORMULAS.get(i.primitive, "{0}")]
     loop.operands = tuple(dict.fromkeys([x for i in read for x in i.operands if x not in made]))
     loop.results = tuple([y for i in group for y in i.results if y in used])
-    return group[0]._replace(
-        primitive=loop, operands=loop.operands, static={}, results=loop.results
-    )
+    return Instruction(loop, loop.operands, {}, loop.results, *group[0][4:])
 
 
 # ---- the source of a loop, and its work
@@ -242,7 +219,7 @@ def source(loop: Loop) -> str:
             body.append(f"{at[y]} = t{n}")
         at[y] = f"t{n}"
     lines = [*head, "for j in range(row):", *_indented(body), *sums]
-    if loop.one_row:
+    if loop.sizes[:2] == (1, 1):
         lines = ["a, b, row = 0, start, stop - start", *lines]
     else:
         lines = ["for i in range(start, stop):", *_indented(["a, b = i // rows, i % rows", *lines])]
@@ -269,21 +246,16 @@ def _compiled(text):
 
 
 def jobs(loop: Loop, operands, results) -> list[Job] | None:
-    """Return the loop on these arrays, as a list of one job."""
+    """Return the loop on these arrays, made flat, as a list of one job."""
     text, (outer, rows, row) = source(loop), loop.sizes
-    steps, count = [loop.along[x] for x in (*loop.operands, *loop.results)], outer * rows
+    values, count = (*loop.operands, *loop.results), outer * rows
+    steps = [loop.along[x] for x in values]
     work = count * row * (len(loop.steps) + 7 * text.count("scalars."))
     arrays = [
-        _from_first_to_last(array, loop.sizes, far)
-        for array, far in zip([*operands, *results], steps, strict=True)
+        np.lib.stride_tricks.as_strided(array, (x.span // array.itemsize,), (array.itemsize,))
+        for x, array in zip(values, [*operands, *results], strict=True)
     ]
-    if loop.one_row:  # it is cut into parts, and row is how long such a part is
+    if loop.sizes[:2] == (1, 1):  # it is cut into parts, and row is how long such a part is
         steps, count = [(0, step) for _, _, step in steps], row
     arguments = rows, row, np.array(steps), *arrays
     return collected(_compiled(text), min(work // PIECE, count), count, *arguments)
-
-
-def _from_first_to_last(array, sizes, steps):
-    """Return the memory from an array's first element to its last one, as a flat array."""
-    span = 1 + sum([(n - 1) * step for n, step in zip(sizes, steps, strict=True)])
-    return np.lib.stride_tricks.as_strided(array, (span,), (array.itemsize,))

@@ -55,7 +55,7 @@ def without_repeats(program: Program) -> Program:
 def difference(one: Program, other: Program) -> str | None:
     """Return the first lines in which two programs differ, or None if they do the same."""
     for i, j in zip_longest(one.instructions, other.instructions):
-        if i is None or j is None or i.described() != j.described():
+        if not i or not j or i.described() != j.described():
             return f"before: {i or 'nothing more'}\nnow:    {j or 'nothing more'}"
     ends = _ends(one) == _ends(other)
     return None if ends else "what it returns, or which gradients it sets"

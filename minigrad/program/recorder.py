@@ -46,14 +46,13 @@ class Recorder:
         self._names, leaves = reachable_state(function)
         self._leaves = {id(leaf): leaf for leaf in leaves}  # and more, as they are seen
         for number, (name, tensor) in enumerate(arguments.items()):
-            if id(tensor) in self._names:
+            if known := self._names.get(id(tensor)):
                 raise RecordingError(
-                    f"compile: {name} is an argument, and {self._names[id(tensor)]}, which the "
-                    "function reaches by itself; a replay can't know which is meant where. Give a "
-                    "copy"
+                    f"compile: {name} is an argument, and {known}, which the function reaches by "
+                    "itself; a replay can't know which is meant where. Give a copy"
                 )
             if id(array_of(tensor)) not in self._values:
-                self._new(tensor, "argument", number, name)
+                self._new(tensor, "argument", number, name=name)
 
     def note(self, primitive, operands, static, results):
         """Write down what happened."""
@@ -67,17 +66,20 @@ class Recorder:
                 f"compile: {line}: the shape of the result depends on values, of a mask; multiply "
                 "by the mask, or choose by minigrad.where"
             )
-        values = tuple([self.value(x, line) for x in operands])
-        part, made = "backward" if inside & BACKWARD else "forward", tuple[Value, ...]()
+        values, made = tuple([self.value(x, line) for x in operands]), tuple[Value, ...]()
+        part = "update" if primitive.writes else "backward" if inside & BACKWARD else "forward"
         if primitive.writes:
-            part = "update"
             self._refuse_copies({x.memory for x in primitive.written(values)}, line)
         else:
-            made = tuple([self._known(y) or self._new(y, "result") for y in results])
-            if made[0] in values:  # the forward returned its operand, perhaps after a look at it
-                if not primitive.acts:
-                    return None
-                made = ()
+            made = tuple(
+                [self._known(y) or self._new(y, "result", len(self._held)) for y in results]
+            )
+        if (
+            made and made[0] in values
+        ):  # the forward returned its operand, perhaps after a look at it
+            if not primitive.acts:
+                return None
+            made = ()
         self.instructions.append(Instruction(primitive, values, static, made, part, line))
 
     def _set_gradient(self, tensor, g, line):
@@ -91,17 +93,15 @@ class Recorder:
     def program(self, returned) -> Program:
         """Return the program of a function that returned this."""
         for instruction in self.instructions:
-            self._refuse_copies(
-                instruction.primitive.written(instruction.operands), instruction.line
-            )
+            self._refuse_copies(instruction.written, instruction.line)
         structure = rebuilt(returned, self._returned)
         for leaf in list(self._leaves.values()):
             value = self.value(leaf)
             # An optimiser passes over what has no gradient, but would not if it had one.
             if value.origin != "result" and leaf.grad is None and value not in self.gradients:
                 self.gradients_before.setdefault(value, False)
-        before = tuple(self.gradients_before.items())
-        return Program(tuple(self.instructions), structure, tuple(self.gradients.items()), before)
+        gradients, before = tuple(self.gradients.items()), tuple(self.gradients_before.items())
+        return Program(tuple(self.instructions), structure, gradients, before)
 
     def _returned(self, y):
         if isinstance(y, Tensor):
@@ -122,12 +122,11 @@ class Recorder:
     def _known(self, tensor):
         return self._values.get(id(array_of(tensor)))
 
-    def _new(self, tensor, origin, source=None, name=None):
+    def _new(self, tensor, origin, key, source=None, name=None):
         array, memory = array_of(tensor), memory_of(tensor)
-        source = len(self._held) if origin == "result" else source
-        value = Value(origin, source, array.shape, array.dtype, array.strides, id(memory), name)
+        looks = array.shape, array.dtype, array.strides
+        self._values[id(array)] = value = Value(origin, key, source, *looks, id(memory), name)
         self._held.append((array, memory))
-        self._values[id(array)] = value
         return value
 
     def _found(self, tensor, line):
@@ -139,19 +138,19 @@ class Recorder:
                 f"shape {array.shape}; use its detach(), or compute it inside"
             )
         if not array.flags.writeable and array.base is None:
-            return self._new(tensor, "constant", tensor)
+            return self._new(tensor, "constant", array.tobytes(), tensor)
         for leaf in list(self._leaves.values()):
             if leaf.grad is tensor:
                 value = self.value(leaf, line)
                 self.gradients_before[value] = True
-                return self._new(tensor, "gradient", value, f"{value.name}.grad")
+                return self._new(tensor, "gradient", value.key, value, f"{value.name}.grad")
         if memory_of(tensor)[1] > self.start:
             raise RecordingError(
                 f"compile: {line}: an array of shape {array.shape} was made by Python, and a "
                 "replay would use it again. Give it to the function as an argument, draw it by "
                 "randn, rand or bernoulli or, if it never changes, write minigrad.constant(array)"
             )
-        return self._new(tensor, "state", tensor, self._names.get(id(tensor)))
+        return self._new(tensor, "state", id(tensor), tensor, self._names.get(id(tensor)))
 
     # ---- what is refused
 
@@ -169,11 +168,8 @@ class Recorder:
     def _refuse_copies(self, written, line):
         """Refuse writes into memories of which a replay has copies: of gradients, or several."""
         for memory in written:
-            origins = {
-                value.name or value.origin: value.origin
-                for value in self._values.values()
-                if value.memory == memory and value.origin != "result"
-            }
+            seen = [x for x in self._values.values() if x.memory == memory]
+            origins = {x.name or x.origin: x.origin for x in seen if x.origin != "result"}
             if "gradient" in origins.values():
                 raise RecordingError(
                     f"compile: {line}: writes into a gradient that was there before the call, "

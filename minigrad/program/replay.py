@@ -20,7 +20,6 @@ from minigrad.core.memory import array_of, count_write
 from minigrad.core.tensor import Tensor, owned
 from minigrad.program.instructions import Program, Value, rebuilt
 
-COPIES_AFTER = 3  # times that somebody kept a gradient, from then on gradients are copied
 LINE = 64  # bytes: where an array begins, because a register is as wide
 
 
@@ -28,7 +27,7 @@ class Replay:
     """A Replay holds a program's arrays and calls. One thread at a time may run it."""
 
     def __init__(self, program: Program):
-        self.program, self._kept = program, 0
+        self.program, self._copies = program, False  # whether a caller gets copies of gradients
         self._loops: Any = None
         if current.interpreter.accelerates and find_spec("minigrad.kernels"):
             self._loops = import_module("minigrad.program.loops")  # which needs the kernels
@@ -46,14 +45,17 @@ class Replay:
         inputs = [x for x in seen if x.memory in written]
         self._states = [x.source for x in inputs if x.origin == "state"]
         self._written_arguments = [x for x in inputs if x.origin == "argument"]
-        calls = [self._call(i) for i in program.instructions]
-        self._calls = self._joined([call for call in calls if call is not None])
+        self._calls: list[Any] = []
+        calls = filter(None, [self._call(i) for i in program.instructions])
+        for are_jobs, some in groupby(calls, lambda call: isinstance(call, list)):
+            several = [*some]  # jobs that follow one another are one call
+            self._calls += [self._loops.Jobs(sum(several, []))] if are_jobs else several
         self._gradients = [
-            (leaf, None if g is None else self._array_for(g)) for leaf, g in program.gradients
+            (leaf, self._array_for(g) if g else None) for leaf, g in program.gradients
         ]
         self._counted = [g for _, g in self._gradients if g is not None]
         self._counted += [g.base for g in self._counted if g.base is not None]
-        self._references = self._count_references()
+        self._references = [*map(sys.getrefcount, self._counted)]
 
     def _array_for(self, value: Value) -> np.ndarray:
         if value not in self._arrays:
@@ -86,21 +88,10 @@ class Replay:
             return partial(primitive.forward, *arrays, **static)
         return partial(_copy_results, primitive, arrays, static, made)
 
-    def _joined(self, calls):
-        """Return the calls as functions, where jobs that follow one another are one."""
-        functions = []
-        for are_jobs, some in groupby(calls, lambda call: isinstance(call, list)):
-            if are_jobs:
-                functions.append(self._loops.Jobs([job for jobs in some for job in jobs]))
-            else:
-                functions += some
-        return functions
-
     def is_current(self) -> bool:
         """Return whether all states still have the arrays that the calls are made for."""
-        return all(
-            [array_of(x.source) is a for x, a in self._arrays.items() if x.origin == "state"]
-        )
+        states = [(x.source, array) for x, array in self._arrays.items() if x.origin == "state"]
+        return all([array_of(tensor) is array for tensor, array in states])
 
     # ---- a call
 
@@ -112,8 +103,10 @@ class Replay:
         leaves = [leaf.tensor(arguments) for leaf, _ in self._gradients]
         for tensor in leaves:  # should the run fail, what it made is nobody's gradient
             tensor.grad = None
-        if self._count_references() != self._references:  # somebody kept the last call's
-            self._kept += 1
+        if [
+            *map(sys.getrefcount, self._counted)
+        ] != self._references:  # somebody kept the last ones
+            self._copies = True
             inputs = self._inputs
             self._prepare()
             for (_, array), (_, before) in zip(self._inputs, inputs, strict=True):
@@ -122,21 +115,17 @@ class Replay:
             count_write(tensor)
         current.interpreter.quietly(self._run_calls)
         for value in self._written_arguments:
-            if isinstance(given := arguments[value.source], Tensor):  # an array was copied before
+            if isinstance(given := arguments[value.key], Tensor):  # an array was copied before
                 count_write(given)
                 np.copyto(array_of(given), self._array_for(value))
         for tensor, (_, g) in zip(leaves, self._gradients, strict=True):
             if g is not None:
-                tensor.grad = owned(np.array(g, order="K") if self._kept >= COPIES_AFTER else g)
+                tensor.grad = owned(np.array(g, order="K") if self._copies else g)
         return rebuilt(self.program.returned, lambda y: handed_out(y, self._array_for(y)))
 
     def _run_calls(self):
         for call in self._calls:
             call()
-
-    def _count_references(self):
-        """Return how many references there are to gradients, and to the memory that they lie in."""
-        return [*map(sys.getrefcount, self._counted)]
 
 
 def handed_out(value, array) -> Tensor:

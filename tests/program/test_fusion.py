@@ -77,7 +77,7 @@ def test_operands_broadcast_inside_a_loop(shape, dtype):
 def test_how_an_operand_is_read():
     def along(array, shape):
         arrays = enumerate((array, np.zeros(shape, "f"), np.zeros(shape, "f")))
-        x, y, z = (Value("result", n, a.shape, a.dtype, a.strides, n) for n, a in arrays)
+        x, y, z = (Value("result", n, None, a.shape, a.dtype, a.strides, n) for n, a in arrays)
         found = loop_of([Instruction(ops.add, (x, y), {}, (z,))])
         return found and (found.sizes, found.along[x])
 
