@@ -66,21 +66,15 @@ class Recorder:
                 f"compile: {line}: the shape of the result depends on values, of a mask; multiply "
                 "by the mask, or choose by minigrad.where"
             )
-        values, made = tuple([self.value(x, line) for x in operands]), tuple[Value, ...]()
-        part = "update" if primitive.writes else "backward" if inside & BACKWARD else "forward"
-        if primitive.writes:
-            self._refuse_copies({x.memory for x in primitive.written(values)}, line)
-        else:
-            made = tuple(
-                [self._known(y) or self._new(y, "result", len(self._held)) for y in results]
-            )
-        if (
-            made and made[0] in values
-        ):  # the forward returned its operand, perhaps after a look at it
+        values = tuple([self.value(x, line) for x in operands])
+        made = tuple([self._known(y) or self._new(y, "result") for y in results])
+        if made[0] in values:  # it writes, or returns an operand, perhaps after a look at it
             if not primitive.acts:
                 return None
             made = ()
+        part = "update" if primitive.writes else "backward" if inside & BACKWARD else "forward"
         self.instructions.append(Instruction(primitive, values, static, made, part, line))
+        self._refuse_copies(self.instructions[-1])
 
     def _set_gradient(self, tensor, g, line):
         leaf = self.value(tensor, line)
@@ -93,7 +87,7 @@ class Recorder:
     def program(self, returned) -> Program:
         """Return the program of a function that returned this."""
         for instruction in self.instructions:
-            self._refuse_copies(instruction.written, instruction.line)
+            self._refuse_copies(instruction)  # states may have been found after a write
         structure = rebuilt(returned, self._returned)
         for leaf in list(self._leaves.values()):
             value = self.value(leaf)
@@ -122,11 +116,13 @@ class Recorder:
     def _known(self, tensor):
         return self._values.get(id(array_of(tensor)))
 
-    def _new(self, tensor, origin, key, source=None, name=None):
+    def _new(self, tensor, origin, key=None, source=None, name=None):
         array, memory = array_of(tensor), memory_of(tensor)
-        looks = array.shape, array.dtype, array.strides
-        self._values[id(array)] = value = Value(origin, key, source, *looks, id(memory), name)
         self._held.append((array, memory))
+        self._values[id(array)] = value = Value(
+            origin, len(self._held) if key is None else key, source,
+            array.shape, array.dtype, array.strides, id(memory), name,
+        )  # fmt: skip
         return value
 
     def _found(self, tensor, line):
@@ -165,22 +161,24 @@ class Recorder:
                 "function returns"
             )
 
-    def _refuse_copies(self, written, line):
+    def _refuse_copies(self, instruction):
         """Refuse writes into memories of which a replay has copies: of gradients, or several."""
-        for memory in written:
+        for memory in instruction.written:
             seen = [x for x in self._values.values() if x.memory == memory]
-            origins = {x.name or x.origin: x.origin for x in seen if x.origin != "result"}
-            if "gradient" in origins.values():
-                raise RecordingError(
-                    f"compile: {line}: writes into a gradient that was there before the call, "
-                    "where a replay would write into its copy; set it, p.grad = p.grad * …, or "
-                    "write it outside"
+            names = {x.name or x.origin: x.origin for x in seen if x.origin != "result"}
+            why = None
+            if "gradient" in names.values():
+                why = (
+                    "writes into a gradient that was there before the call, where a replay would "
+                    "write into its copy; set it, p.grad = p.grad * …, or write it outside"
                 )
-            if "argument" in origins.values() and len(origins) > 1:
-                raise RecordingError(
-                    f"compile: {line}: {' and '.join(origins)} are views of one memory, which the "
-                    "function writes; give a copy of one of them, x.clone()"
+            elif "argument" in names.values() and len(names) > 1:
+                why = (
+                    f"{' and '.join(names)} are views of one memory, which the function writes; "
+                    "give a copy of one of them, x.clone()"
                 )
+            if why:
+                raise RecordingError(f"compile: {instruction.line}: {why}")
 
 
 # ---- what state is called

@@ -38,6 +38,7 @@ class Replay:
 
     def _prepare(self):
         program, written = self.program, self.program.written()
+        self._gradients: list[tuple[Value, Any]]
         self._inputs: list[tuple[Value, np.ndarray]] = []  # arguments, and gradients to add to
         self._arrays: dict[Value, np.ndarray] = {}
         self._memory = planned(program)
@@ -50,9 +51,7 @@ class Replay:
         for are_jobs, some in groupby(calls, lambda call: isinstance(call, list)):
             several = [*some]  # jobs that follow one another are one call
             self._calls += [self._loops.Jobs(sum(several, []))] if are_jobs else several
-        self._gradients = [
-            (leaf, self._array_for(g) if g else None) for leaf, g in program.gradients
-        ]
+        self._gradients = [(leaf, g and self._array_for(g)) for leaf, g in program.gradients]
         self._counted = [g for _, g in self._gradients if g is not None]
         self._counted += [g.base for g in self._counted if g.base is not None]
         self._references = [*map(sys.getrefcount, self._counted)]
