@@ -92,6 +92,30 @@ def test_a_write_through_a_view_of_an_argument_or_a_state_is_seen_and_counted():
             y.backward()
 
 
+def test_a_write_into_an_argument_is_counted():
+    w, step = Tensor([2.0], requires_grad=True), mg.compile(lambda x: [x.copy_(x + 1)][:0])
+    for _ in range(3):
+        x = Tensor([1.0])
+        y = w * x
+        step(x)
+        assert x.item() == 2
+        with pytest.raises(RuntimeError, match="was written after"):
+            y.backward()
+
+
+def test_a_write_into_an_argument_that_is_a_view_of_a_state_is_refused():
+    w = Tensor([1.0, 2.0])
+
+    @mg.compile
+    def step(x):
+        x.copy_(x + 1)
+        return w * 1  # of which a replay would see the old values
+
+    with pytest.raises(RecordingError, match="x and w are views of one memory"):
+        step(w[:1].detach())
+    assert step(Tensor([1.0])).numpy().tolist() == [2, 2]
+
+
 def test_arguments_that_repeat_or_reverse_elements_are_refused():
     x = Tensor([1.0, 2.0, 3.0])
     for view in (mg.broadcast_to(x, (2, 3)), x[::-1]):

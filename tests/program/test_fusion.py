@@ -180,8 +180,8 @@ def test_a_state_that_gets_another_layout_is_another_program():
         return mg.exp(x * w) + w
 
     step = mg.compile(function)
-    for order in (np.asarray, np.asfortranarray):
-        array = order(np.arange(12.0).reshape(3, 4))
+    for shift, order in enumerate((np.asarray, np.asfortranarray, np.asfortranarray)):
+        array = order(np.arange(12.0).reshape(3, 4) + shift)  # the last one is another array alone
         replace(w, array)
         for _ in range(3):
             x = Tensor(np.random.default_rng(0).random((3, 4)))

@@ -135,3 +135,24 @@ def test_a_replay_makes_its_arrays_once_unless_a_gradient_is_kept():
     assert made(10) == 1
     kept = w.grad
     assert made(10) == 1 and kept.numpy().tolist() == [1.0, 1.0]
+
+
+def test_a_gradient_that_is_kept_keeps_no_other_result():
+    w, x = Tensor([1.0], requires_grad=True), np.ones(100_000, np.float32)
+
+    def train():
+        @mg.compile
+        def step(x):
+            w.grad = None
+            mg.tanh(mg.exp(w * x)).sum().backward()
+
+        for _ in range(3):
+            step(x)
+
+    train()  # which compiles a loop
+    tracemalloc.start()
+    try:
+        train()
+        assert held() < x.nbytes and w.grad.shape == (1,)
+    finally:
+        tracemalloc.stop()
