@@ -176,8 +176,7 @@ def _instruction(group, used):
     if loop is None or len(group) == 1 and group[0].primitive.kernel:
         return group[0]
     made = {y for i in group for y in i.results}
-    read = [i for i in group if "{0}" in FORMULAS.get(i.primitive, "{0}")]
-    loop.operands = tuple(dict.fromkeys([x for i in read for x in i.operands if x not in made]))
+    loop.operands = tuple(dict.fromkeys([x for i in group for x in i.operands if x not in made]))
     loop.results = tuple([y for i in group for y in i.results if y in used])
     return Instruction(loop, loop.operands, {}, loop.results, *group[0][4:])
 

@@ -89,10 +89,10 @@ class Recorder:
         for instruction in self.instructions:
             self._refuse_copies(instruction)  # states may have been found after a write
         structure = rebuilt(returned, self._returned)
-        for leaf in list(self._leaves.values()):
+        for leaf in [leaf for leaf in self._leaves.values() if leaf.grad is None]:
             value = self.value(leaf)
             # An optimiser passes over what has no gradient, but would not if it had one.
-            if value.origin != "result" and leaf.grad is None and value not in self.gradients:
+            if value.origin != "result" and value not in self.gradients:
                 self.gradients_before.setdefault(value, False)
         gradients, before = tuple(self.gradients.items()), tuple(self.gradients_before.items())
         return Program(tuple(self.instructions), structure, gradients, before)
@@ -166,19 +166,17 @@ class Recorder:
         for memory in instruction.written:
             seen = [x for x in self._values.values() if x.memory == memory]
             names = {x.name or x.origin: x.origin for x in seen if x.origin != "result"}
-            why = None
             if "gradient" in names.values():
-                why = (
-                    "writes into a gradient that was there before the call, where a replay would "
-                    "write into its copy; set it, p.grad = p.grad * …, or write it outside"
+                raise RecordingError(
+                    f"compile: {instruction.line}: writes into a gradient that was there before "
+                    "the call, where a replay would write into its copy; set it, p.grad = p.grad * "
+                    "…, or write it outside"
                 )
-            elif "argument" in names.values() and len(names) > 1:
-                why = (
-                    f"{' and '.join(names)} are views of one memory, which the function writes; "
-                    "give a copy of one of them, x.clone()"
+            if "argument" in names.values() and len(names) > 1:
+                raise RecordingError(
+                    f"compile: {instruction.line}: {' and '.join(names)} are views of one memory, "
+                    "which the function writes; give a copy of one of them, x.clone()"
                 )
-            if why:
-                raise RecordingError(f"compile: {instruction.line}: {why}")
 
 
 # ---- what state is called

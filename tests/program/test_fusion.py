@@ -142,6 +142,18 @@ def test_a_loop_begins_with_the_bias_and_ends_with_sums():
     assert "        y1[p4] = sum_row(terms[0], lanes)\n" in text
 
 
+def test_nothing_reads_a_sum_inside_the_loop_that_makes_it():
+    def function(x):
+        y = mg.exp(x) * 2
+        return y / y.sum(axis=1, keepdims=True)
+
+    step, draw = mg.compile(function), np.random.default_rng(0)
+    for _ in range(3):
+        x = Tensor(draw.standard_normal((30, 20)))
+        assert same(step(x).numpy().copy(), function(x).numpy())
+    assert [len(i.primitive.steps) for i in loops_of(step)] == [3, 1]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_operands_may_be_parts_of_rows_numbers_for_channels_and_sums_over_last_axes(dtype):
     def function(x, channel, wide, column):

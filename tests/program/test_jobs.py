@@ -67,6 +67,15 @@ def test_a_number_of_any_kind_may_stand_in_a_formula(alpha):
         assert same(step(x).numpy(), function(x).numpy())
 
 
+def test_settings_that_are_arrays_are_told_apart():
+    def function(x):
+        return mg.elu(x, alpha=np.array(0.5)) - mg.elu(x, alpha=np.array(0.7))
+
+    step, x = mg.compile(function), drawn(0, 7)
+    for _ in range(2):
+        assert same(step(x).numpy(), function(x).numpy())
+
+
 def two_parameters():
     ps = [drawn(k, 4, 3) for k in range(2)]
     for p in ps:

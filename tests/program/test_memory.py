@@ -135,6 +135,13 @@ def test_a_replay_makes_its_arrays_once_unless_a_gradient_is_kept():
     assert made(10) == 1
     kept = w.grad
     assert made(10) == 1 and kept.numpy().tolist() == [1.0, 1.0]
+    keeps = [kept]
+    with mock.patch.object(Replay, "_prepare", autospec=True, side_effect=prepare) as calls:
+        for _ in range(10):
+            w.grad = None
+            step(np.ones(2, np.float32))
+            keeps.append(w.grad)
+    assert not calls.called and len({id(g) for g in keeps}) == 11  # they are copies by now
 
 
 def test_a_gradient_that_is_kept_keeps_no_other_result():
