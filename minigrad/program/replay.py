@@ -102,9 +102,7 @@ class Replay:
         leaves = [leaf.tensor(arguments) for leaf, _ in self._gradients]
         for tensor in leaves:  # should the run fail, what it made is nobody's gradient
             tensor.grad = None
-        if [
-            *map(sys.getrefcount, self._counted)
-        ] != self._references:  # somebody kept the last ones
+        if [*map(sys.getrefcount, self._counted)] != self._references:  # somebody keeps the last
             self._copies = True
             inputs = self._inputs
             self._prepare()
