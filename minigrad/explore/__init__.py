@@ -18,7 +18,7 @@ from minigrad.explore.layout import needs_igraph
 from minigrad.explore.page import page
 from minigrad.explore.record import Recording
 from minigrad.paths import expand
-from minigrad.program.recorder import named_parts, reachable
+from minigrad.program.names import named_parts, reachable
 from minigrad.training.checkpoint import replacing
 
 __all__ = ["explore"]

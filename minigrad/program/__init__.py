@@ -26,9 +26,9 @@
       return (v3, (v9,))
 
 From its second call on, the function is no longer run: its program is, without Python between the
-operations. recorder.py writes a program down; instructions.py is what a program is; passes.py makes
-it shorter; loops.py puts compiled loops in the place of elementwise operations; replay.py runs it;
-compiled.py decides which.
+operations. recorder.py writes a program down; instructions.py is what a program is, and names.py
+what its state is called; passes.py makes it shorter; loops.py puts compiled loops in the place of
+elementwise operations; replay.py runs it; compiled.py decides which.
 """
 
 from minigrad.program.compiled import compile
