@@ -23,7 +23,7 @@ class Value:
     origin: "argument" of the function, "gradient" of a leaf before the call, "state", a tensor of
         the user's, "constant", or "result"
     key: tells it from others of this origin, also in another recording: the number of an argument
-        or a result, the leaf's key, the id of a state, or a constant's bytes
+        or a result, the leaf's key, the id of a state, or a digest of a constant's bytes
     source: the state or the constant, a Tensor, or the leaf, a Value
     memory: a number that all views of one memory share
     """

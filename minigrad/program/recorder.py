@@ -8,6 +8,7 @@ replay does not run: that is an error.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from minigrad.core import backward
@@ -131,7 +132,8 @@ class Recorder:
                 f"shape {array.shape}; use its detach(), or compute it inside"
             )
         if not array.flags.writeable and array.base is None:
-            return self._new(tensor, "constant", array.tobytes(), tensor)
+            digest = hashlib.sha256(array.tobytes()).digest()
+            return self._new(tensor, "constant", digest, tensor)
         for leaf in list(self._leaves.values()):
             if leaf.grad is tensor:
                 value = self.value(leaf, line)
