@@ -1,5 +1,6 @@
 """These kernels find the maxima of windows, and shuffle pixels."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -81,5 +82,5 @@ def pixel_unshuffle(y, x, *, downscale_factor):
 
 def rearrange(y, x, order):
     """y[n].flat[p] = x[n].flat[order[p]], for unsigned order: numba need not ask if one is < 0."""
-    x, y = contiguous(x).reshape(len(x), -1), y.reshape(len(y), order.size)
+    x, y = (a.reshape(len(a), math.prod(a.shape[1:])) for a in (contiguous(x), y))
     _rearrange(min(len(x), x.size // PIECE), len(x), x, order, y)
