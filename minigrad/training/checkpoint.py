@@ -100,7 +100,8 @@ def latest(folder, name) -> tuple[dict[str, np.ndarray], dict]:
 
     Raises CheckpointError if the folder has none of this name.
     """
-    found = sorted(Path(folder).glob(f"{name}-*.safetensors"))
+    files = Path(folder).glob(f"{name}-*.safetensors")
+    found = sorted(files, key=lambda path: (len(path.name), path.name))  # 100000 comes after 99999
     if not found:
         raise CheckpointError(f"{folder}: there is no {name}-….safetensors in this folder")
     return load(found[-1])

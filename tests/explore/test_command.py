@@ -22,8 +22,9 @@ def test_trained_weights_are_shown(tmp_path, mnist, capsys):
     vae = VAE(z_dim=3)
     state = vae.state_dict()
     state["decoder.4.bias"][:] = 0.8125
-    training.save(tmp_path / "model-00010.safetensors", vae.state_dict(), z=3)
-    training.save(tmp_path / "model-00020.safetensors", state, z=3)
+    for number in ("00010", "99999"):
+        training.save(tmp_path / f"model-{number}.safetensors", vae.state_dict(), z=3)
+    training.save(tmp_path / "model-100000.safetensors", state, z=3)
     page = tmp_path / "page.html"
     assert main(["vae", str(tmp_path), "--out", str(page)]) == 0, capsys.readouterr().err
     assert "<dt>mean</dt><dd>0.8125</dd>" in page.read_text(encoding="utf-8")

@@ -137,13 +137,24 @@ def test_every_node_stands_once_and_below_what_it_uses(tmp_path):
     random.seed(0)
     net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     x = random.normal((4, 2))
-    page = parsed(explore(lambda x: (net(x) * net(-x)).mean(), x, path=tmp_path / "page.html"))
-    for name in GRAPHS:
-        graph, places = page.find(f".//div[@id='{name}']/div"), {}
 
-        def walk(grid, trail, places=places):
+    def loss(x):  # in which x.sum() is far from where it is used
+        return mg.tanh(net(x) * net(-x)).mean() + x.sum()
+
+    page = parsed(explore(loss, x, path=tmp_path / "page.html"))
+    for name in GRAPHS:
+        graph, places, longest = page.find(f".//div[@id='{name}']/div"), {}, []
+
+        def walk(grid, trail, places=places, longest=longest):
             stand = [cell for child in grid for cell in cells(child)]
             assert len({*stand}) == len(stand), "two stand on one another"
+            ways = {}
+            for bend in grid.findall("i"):
+                ways.setdefault(bend.get("data-way"), []).extend(cells(bend)[::2])
+            for way, passed in ways.items():  # a long edge has a place in each layer between
+                a, b = (area(grid[int(child)])[0] for child in way.split())
+                assert sorted(layer for layer, _ in passed) == [*range(a + 1, b)]
+            longest.append(max(map(len, ways.values()), default=0))
             for child in grid:
                 if child.tag == "details":
                     walk(child.find("div"), (*trail, area(child)))
@@ -152,7 +163,7 @@ def test_every_node_stands_once_and_below_what_it_uses(tmp_path):
                     places[child.get("data-op")] = (*trail, area(child))
 
         walk(graph.find("div"), ())
-        assert len(set(places.values())) == len(places) > 10
+        assert len(set(places.values())) == len(places) > 10 and max(longest) > 1
         edges = [(edge.get("data-from"), edge.get("data-to")) for edge in graph.iter("svg")]
         assert {op for edge in edges for op in edge} == places.keys()
         for source, target in edges:
