@@ -16,9 +16,16 @@ def memory_of(tensor: Tensor) -> list[int]:
     return tensor._written
 
 
-def count_write(tensor: Tensor) -> None:
-    """Note that the array is written, for guards that compare it with a recorded operation."""
-    tensor._written[0] = next(clock)
+def count_writes(memories) -> None:
+    """Note that memories are written, for guards that compare it with a recorded operation."""
+    now = next(clock)
+    for memory in memories:
+        memory[0] = now
+
+
+def set_gradient(tensor: Tensor, g: Tensor | None) -> None:
+    """Set a leaf's `.grad` to what is known to fit, and tell no observer."""
+    tensor._grad = g
 
 
 def node_of(tensor: Tensor):

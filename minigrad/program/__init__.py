@@ -26,13 +26,196 @@
       return (v3, (v9,))
 
 From its second call on, the function is no longer run: its program is, without Python between the
-operations. recorder.py writes a program down; instructions.py is what a program is, and names.py
-what its state is called; passes.py makes it shorter; loops.py puts compiled loops in the place of
-elementwise operations; replay.py runs it; compiled.py decides which.
+operations. instructions.py is what a program is; recorder.py writes one down; passes.py makes it
+shorter; loops.py puts compiled loops in the place of elementwise operations; replay.py runs it.
+This file decides, call by call, which of them it takes.
 """
 
-from minigrad.program.compiled import compile
-from minigrad.program.instructions import Instruction, Program, Value
-from minigrad.program.recorder import RecordingError
+from __future__ import annotations
+
+import inspect
+import threading
+import types
+import warnings
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from minigrad.checks import whole
+from minigrad.core.interpreter import current
+from minigrad.core.memory import array_of, memory_of
+from minigrad.core.tensor import Tensor, settings_changed
+from minigrad.program.instructions import Instruction, Program, Value, rebuilt
+from minigrad.program.passes import difference, simplified
+from minigrad.program.recorder import Recorder, RecordingError
+from minigrad.program.replay import Replay, handed_out
 
 __all__ = ["Instruction", "Program", "RecordingError", "Value", "compile"]
+
+MOST = 8  # programs that a function keeps, the latest ones
+
+
+def compile(function=None, *, check_every=0) -> Any:
+    """Return a function that runs `function` once, as it is, and then replays what it did.
+
+    function: takes arrays or tensors, and may do whatever a training step does: call modules,
+        backward, grad, an optimiser's step, random draws. It returns tensors, singly or in tuples,
+        lists and dictionaries. Arrays come to it as tensors. Other arguments, such as numbers, are
+        part of the program: another value is another program.
+    check_every: at every so many calls run `function` again, and raise RecordingError if what it
+        does has changed
+
+    **What Python computes is frozen.** A number that the function takes from elsewhere, such as a
+    weight that grows with the iteration, keeps the value that it had when the program was
+    recorded: make it an argument, as an array or a tensor. What the library knows of is honoured:
+    other shapes or dtypes, train() and eval(), a learning rate, a parameter that was replaced or
+    loaded, requires_grad, and the generator's seed and state.
+
+    Results have no graph behind them, and share no memory with those of another call. Raises
+    RecordingError for what can't be recorded: values that Python reads, and arrays that it makes.
+    """
+    if function is None:
+        return lambda function: compile(function, check_every=check_every)
+    if not callable(function):
+        raise TypeError(f"compile: {function!r:.60} is no function")
+    return Compiled(function, check_every)
+
+
+@dataclass
+class _Recording:
+    """A _Recording is a program that was recorded, and its Replay once it is called again."""
+
+    key: tuple
+    program: Program
+    replay: Replay | None = None
+    settings: int = 0  # the library's, when it was last known to be what the function does
+
+
+class Compiled:
+    """A Compiled is a function with the programs of its calls so far."""
+
+    def __init__(self, function, check_every=0):
+        update_wrapper(self, function)
+        self.function, self.name = function, getattr(function, "__name__", "the function")
+        self.check_every = whole("compile", "check_every", check_every, 0)
+        self._signature, self._lock = inspect.signature(function), threading.RLock()
+        self._recordings: list[_Recording] = []  # the latest used first
+        self._calls = self._new = 0
+
+    @property
+    def program(self) -> Program:
+        """f.program is the Program of the latest call, to be printed."""
+        if not self._recordings:
+            raise RuntimeError("compile: there is no program yet; call the function first")
+        return simplified(self._recordings[0].program)
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        if current.interpreter.observer is not None:  # it is traced, or a part of a recording
+            args, kwargs = _as_tensors((args, kwargs))
+            return self.function(*args, **kwargs)
+        with self._lock:
+            bound = self._signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments, first = dict[str, Any](), dict[int, str]()
+            kinds = tuple([_kind(*part, arguments, first) for part in bound.arguments.items()])
+            key = kinds, current.interpreter.records, current.interpreter.accelerates
+            values, now = list(arguments.values()), settings_changed[0]
+            recording = None
+            for known in self._recordings:
+                if known.settings == now and known.key == key and known.program.fits(values):
+                    recording = known
+                    break
+            self._calls += 1
+            if not recording or self.check_every and self._calls % self.check_every == 0:
+                return self._record(bound, arguments, key, recording)
+            self._use(recording)
+            if recording.replay is None:
+                recording.replay = Replay(simplified(recording.program))
+            return recording.replay.run(values)
+
+    def _use(self, recording):
+        """Put a recording first, and forget the last one if there are too many."""
+        others = [other for other in self._recordings if other is not recording]
+        self._recordings = [recording, *others][:MOST]
+
+    def _record(self, bound, arguments, key, expected):
+        """Run the function, and write down what it does. expected: what a replay would have run"""
+        arguments, given = _as_tensors((arguments, dict(bound.arguments)))
+        bound.arguments.update(given)
+        recorder = Recorder(self.function, arguments)
+        with recorder.recording:
+            returned = self.function(*bound.args, **bound.kwargs)
+        program = recorder.program(returned)
+        changes = {difference(r.program, program): r for r in self._recordings if r.key == key}
+        if expected and (change := difference(expected.program, program)):
+            raise RecordingError(
+                f"compile: {self.name} no longer does what was recorded, and what a replay would "
+                f"do:\n{change}"
+            )
+        recording = changes.get(None)
+        if recording is None:
+            recording = _Recording(key, program)
+            self._new += 1
+            if self._new == MOST + 1:
+                why = f"its arguments are now {key[0]}, and were {self._recordings[0].key[0]}"
+                why = f"it does something else:\n{[*changes][0]}" if changes else why
+                warnings.warn(
+                    f"compile: {self.name} is recorded for the {self._new}th time: {why}\nEach "
+                    f"recording runs as slowly as without compile, and {MOST} are kept.",
+                    stacklevel=3,
+                )
+        elif recording.replay and not recording.replay.is_current():
+            recording.replay = None  # a state has another array now
+        recording.settings = settings_changed[0]
+        self._use(recording)
+        return rebuilt(returned, lambda y: handed_out(recorder.value(y), array_of(y)))
+
+
+def _as_tensors(structure):
+    """Return a structure with arrays as tensors, one for each array."""
+    made: dict[int, Tensor] = {}
+    return rebuilt(
+        structure,
+        lambda x: made.setdefault(id(x), Tensor(x)) if isinstance(x, np.ndarray) else x,
+    )
+
+
+def _kind(name, value, arguments, first):
+    """Return what a program depends on of an argument, besides values.
+
+    arguments: {name: array or tensor}, to which its own are added
+    first: {id: name}, by which arguments are told apart that share an array, or its memory
+    """
+    if isinstance(value, np.ndarray):
+        arguments[name] = value
+        return name, value.shape, value.dtype, first.setdefault(id(value), name)
+    if isinstance(value, Tensor):
+        arguments[name], array = value, array_of(value)
+        if not value.is_leaf:
+            raise RecordingError(
+                f"compile: {name} is a result of recorded operations, and no gradient goes through "
+                "a replay; give its detach()"
+            )
+        if any([step <= 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)]):
+            raise RecordingError(
+                f"compile: {name}, of shape {array.shape}, is a view that repeats or reverses "
+                "elements; give a copy of it, Tensor(x)"
+            )
+        same = first.setdefault(id(array), name), first.setdefault(id(memory_of(value)), name)
+        return name, array.shape, array.dtype, array.strides, value.requires_grad, same
+    if isinstance(value, (tuple, list, dict)):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        return name, type(value), *[_kind(f"{name}[{k!r}]", v, arguments, first) for k, v in parts]
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"compile: {name} is a {type(value).__name__}; give arrays and tensors, also in "
+            "tuples, lists and dictionaries, and what can be hashed, such as numbers and texts"
+        ) from None
+    return name, type(value), value

@@ -128,6 +128,12 @@ class Program(NamedTuple):
         rebuilt(self.returned, kept.append)
         return kept
 
+    def outside(self) -> list[Value]:
+        """Return the Values that it reads or hands out, and that no instruction makes."""
+        made = {y for i in self.instructions for y in i.results}
+        read = [x for i in self.instructions for x in i.operands]
+        return [x for x in dict.fromkeys(read + self.kept()) if x not in made]
+
     def written(self) -> set:
         """Return the memories that are written."""
         return {memory for i in self.instructions for memory in i.written}

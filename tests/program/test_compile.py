@@ -219,6 +219,15 @@ def test_a_program_is_checked_against_the_function():
         step(x)
 
 
+def test_a_check_after_a_setting_was_changed_finds_nothing_wrong():
+    step, model, _ = perceptron(nn.Dropout(0.3))
+    step = mg.compile(step, check_every=3)
+    for i in range(9):
+        step(images(i, 4))
+        model.train(i < 4)  # the sixth call is checked, and the first one in evaluation
+    assert len(step._recordings) == 2
+
+
 def test_the_ninth_recording_warns_and_old_ones_are_dropped():
     step = mg.compile(lambda x: x * 2)
     with warnings.catch_warnings():
