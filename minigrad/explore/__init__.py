@@ -17,8 +17,8 @@ from minigrad.core.tensor import Tensor
 from minigrad.explore.layout import needs_igraph
 from minigrad.explore.page import page
 from minigrad.explore.record import Recording
+from minigrad.names import named_parts, reachable
 from minigrad.paths import expand
-from minigrad.program.names import named_parts, reachable
 from minigrad.training.checkpoint import replacing
 
 __all__ = ["explore"]

@@ -92,6 +92,13 @@ class _Recording:
     replay: Replay | None = None
     settings: int = 0  # the library's, when it was last known to be what the function does
 
+    def fits(self, key, arguments) -> bool:
+        """Return whether the function would do the same for arguments with this key."""
+        if self.settings != settings_changed[0] or self.key != key:
+            return False
+        before = self.program.gradients_before
+        return all([(leaf.tensor(arguments).grad is None) != had for leaf, had in before])
+
 
 class Compiled:
     """A Compiled is a function with the programs of its calls so far."""
@@ -124,12 +131,8 @@ class Compiled:
             arguments, first = dict[str, Any](), dict[int, str]()
             kinds = tuple([_kind(*part, arguments, first) for part in bound.arguments.items()])
             key = kinds, current.interpreter.records, current.interpreter.accelerates
-            values, now = list(arguments.values()), settings_changed[0]
-            recording = None
-            for known in self._recordings:
-                if known.settings == now and known.key == key and known.program.fits(values):
-                    recording = known
-                    break
+            values = list(arguments.values())
+            recording = next((r for r in self._recordings if r.fits(key, values)), None)
             self._calls += 1
             if not recording or self.check_every and self._calls % self.check_every == 0:
                 return self._record(bound, arguments, key, recording)

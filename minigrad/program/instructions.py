@@ -26,6 +26,8 @@ class Value:
         or a result, the leaf's key, the id of a state, or a digest of a constant's bytes
     source: the state or the constant, a Tensor, or the leaf, a Value
     memory: a number that all views of one memory share
+    span, first: how many bytes there are from the array's lowest element to the end of its highest,
+        and at which of them the first element stands
     """
 
     origin: str
@@ -36,26 +38,18 @@ class Value:
     strides: tuple[int, ...]
     memory: Any
     name: str | None = None
+    span: int = 0
+    first: int = 0
 
     @property
     def ndim(self) -> int:
         """value.ndim is the number of axes."""
         return len(self.shape)
 
-    @property
-    def span(self) -> int:
-        """value.span is how many bytes there are from the array's first one to its last one."""
-        return self.dtype.itemsize + sum(map(abs, self._extents()))
-
     def empty(self, buffer=None) -> np.ndarray:
         """Return an array for it, of the same strides. buffer: where, or None for new memory"""
-        first = -sum([extent for extent in self._extents() if extent < 0])
         buffer = np.empty(self.span, np.uint8) if buffer is None else buffer
-        return np.ndarray(self.shape, self.dtype, buffer, first, self.strides)
-
-    def _extents(self):
-        """Return how many bytes lie from the first element to the last one along each axis."""
-        return [(n - 1) * step for n, step in zip(self.shape, self.strides, strict=True) if n > 1]
+        return np.ndarray(self.shape, self.dtype, buffer, self.first, self.strides)
 
     def tensor(self, arguments):
         """Return what it stands for among a call's arguments, their gradients, and the states."""
@@ -92,8 +86,8 @@ class Instruction(NamedTuple):
 
     def described(self) -> tuple:
         """Return what is equal for instructions that do the same in two recordings."""
-        operands, results = ([x.described() for x in xs] for xs in (self.operands, self.results))
-        return self.primitive, operands, frozen(self.static), results
+        values = rebuilt((self.operands, self.results), Value.described)
+        return self.primitive, frozen(self.static), values
 
     def text(self, names) -> str:
         """Return it as it is printed. names: {Value: name}"""
@@ -118,10 +112,6 @@ class Program(NamedTuple):
     gradients: tuple[tuple[Value, Value | None], ...]
     gradients_before: tuple[tuple[Value, bool], ...] = ()
 
-    def fits(self, arguments) -> bool:
-        """Return whether leaves have a `.grad`, or none, where that matters, as they had then."""
-        return all([(x.tensor(arguments).grad is None) != had for x, had in self.gradients_before])
-
     def kept(self) -> list[Value]:
         """Return the Values that are still wanted when the program has run."""
         kept = [g for _, g in self.gradients if g]
@@ -130,9 +120,8 @@ class Program(NamedTuple):
 
     def outside(self) -> list[Value]:
         """Return the Values that it reads or hands out, and that no instruction makes."""
-        made = {y for i in self.instructions for y in i.results}
         read = [x for i in self.instructions for x in i.operands]
-        return [x for x in dict.fromkeys(read + self.kept()) if x not in made]
+        return [x for x in dict.fromkeys(read + self.kept()) if x.origin != "result"]
 
     def written(self) -> set:
         """Return the memories that are written."""
@@ -169,8 +158,6 @@ class _Names(dict):
     def __missing__(self, value):
         self.count += value.origin == "result"
         name = f"v{self.count}" if value.origin == "result" else value.name or value.origin
-        if value.origin == "constant" and value.source.size == 1:
-            name = f"{value.source.item():.6g}"
         self[value] = name = _Name(name)
         return name
 

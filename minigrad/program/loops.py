@@ -12,7 +12,6 @@ A loop's source is compiled, and kept on disk under its hash.
 from __future__ import annotations
 
 import hashlib
-import linecache
 import math
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,6 +24,8 @@ from minigrad import ops
 from minigrad.core.backward import ones_like
 from minigrad.kernels import scalars  # noqa: F401  the loops call it
 from minigrad.kernels.cache import generated
+from minigrad.kernels.compile import COMPILED
+from minigrad.kernels.elementwise import LOOPS
 from minigrad.kernels.jobs import Job, Jobs, collected, shareable  # noqa: F401
 from minigrad.kernels.reduce import LANES, sum_row  # noqa: F401  and these
 from minigrad.ops.arithmetic import _chain
@@ -36,11 +37,8 @@ FORMULAS = {
     ops.add: "{0} + {1}", ops.subtract: "{0} - {1}", ops.multiply: "{0} * {1}",
     ops.divide: "{0} / {1}", ops.negative: "-{0}", ops.sqrt: "np.sqrt({0})",
     ones_like: "1", ops.zeros_like: "0",
-    ops.exp: "scalars.exp({0})", ops.expm1: "scalars.expm1({0})", ops.log: "scalars.log({0})",
-    ops.log1p: "scalars.log1p({0})", ops.tanh: "scalars.tanh({0})",
-    ops.sigmoid: "scalars.sigmoid({0})", ops.softplus: "scalars.softplus({0})",
+    **{getattr(ops, name): f"scalars.{name}({{0}})" for name in LOOPS},
     ops.elu: "scalars.elu({0}, {alpha})", ops.elu_pull: "scalars.elu_pull({0}, {1}, {alpha})",
-    ops.relu: "scalars.relu({0})",
     ops.leaky_relu: "{0} if {0} > 0 else {negative_slope} * {0}",
     ops.leaky_relu_pull: "scalars.leaky_relu_pull({0}, {1}, {negative_slope})",
     ops.itakura_saito: "scalars.itakura_saito(np.float64({0}), np.float64({1}))",
@@ -51,7 +49,6 @@ FORMULAS = {
 TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
 
 SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
-FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 PIECE = 2**13  # additions, at least, that a thread does at a time; a function counts as eight
 
 
@@ -59,7 +56,7 @@ PIECE = 2**13  # additions, at least, that a thread does at a time; a function c
 class Loop:
     """A Loop takes the place of a primitive in an instruction that stands for several.
 
-    steps: the instructions, in order. operands, results: what is read and made
+    steps: the instructions, in order
     sizes: of three axes. The last one is a row; the first two are 1 if one row is all there is.
     along: {Value: how many elements lie from one to the next along each axis, 0 for the same one}
     """
@@ -67,8 +64,6 @@ class Loop:
     steps: list[Instruction]
     sizes: tuple[int, ...]
     along: dict[Value, tuple[int, ...]]
-    operands: tuple[Value, ...] = ()
-    results: tuple[Value, ...] = ()
 
     name, writes, acts, kernel, defaults = "loop", (), False, None, MappingProxyType[str, Any]({})
 
@@ -100,14 +95,12 @@ def with_bias_apart(program: Program) -> Program:
     """Write x wᵀ + b as a product and an addition, which linear's kernel does, too."""
     instructions = []
     for i in program.instructions:
-        if i.primitive is ops.linear and i.results[0].dtype in FLOATS:
-            (x, w, bias), (y,), (part, line) = i.operands, i.results, i[4:]
+        if i.primitive is ops.linear and i.results[0].dtype in COMPILED:
+            (x, w, bias), (y,) = i.operands, i.results
             turned = replace(w, origin="result", shape=w.shape[::-1], strides=w.strides[::-1])
-            product, dims = replace(y, memory=object()), {"dims": (1, 0)}
-            instructions += [
-                Instruction(ops.permute, (w,), dims, (turned,), part, line),
-                Instruction(ops.bmm, (x, turned), {}, (product,), part, line),
-            ]
+            product = replace(y, memory=object())
+            instructions.append(Instruction(ops.permute, (w,), {"dims": (1, 0)}, (turned,), *i[4:]))
+            instructions.append(Instruction(ops.bmm, (x, turned), {}, (product,), *i[4:]))
             i = i._replace(primitive=ops.add, operands=(product, bias))
         instructions.append(i)
     return program._replace(instructions=tuple(instructions))
@@ -166,7 +159,7 @@ def _kind(i):
     arrays = (*i.operands, *i.results)
     dtype, shape = arrays[-1].dtype, np.broadcast_shapes(*[x.shape for x in i.operands])
     steps = [step % dtype.itemsize for x in arrays for step in x.strides]
-    alike = all([x.dtype == dtype for x in arrays]) and dtype in FLOATS and not any(steps)
+    alike = all([x.dtype == dtype for x in arrays]) and dtype in COMPILED and not any(steps)
     return (shape, dtype) if known and alike and 0 not in shape else None
 
 
@@ -175,25 +168,25 @@ def _instruction(group, used):
     loop = loop_of(group)
     if loop is None or len(group) == 1 and group[0].primitive.kernel:
         return group[0]
-    made = {y for i in group for y in i.results}
-    loop.operands = tuple(dict.fromkeys([x for i in group for x in i.operands if x not in made]))
-    loop.results = tuple([y for i in group for y in i.results if y in used])
-    return Instruction(loop, loop.operands, {}, loop.results, *group[0][4:])
+    made = [y for i in group for y in i.results]
+    read = dict.fromkeys([x for i in group for x in i.operands if x not in made])
+    results = tuple([y for y in made if y in used])
+    return Instruction(loop, tuple(read), {}, results, *group[0][4:])
 
 
 # ---- the source of a loop, and its work
 
 
-def source(loop: Loop) -> str:
-    """Return the loop as the text of task(start, stop, rows, row, steps, *operands, *results).
+def source(instruction: Instruction) -> str:
+    """Return its loop as the text of task(start, stop, rows, row, steps, *operands, *results).
 
     It does rows from start to stop or, if one row is all there is, elements from start to stop of
     it. Row a, b of an array begins at a · steps[k, 0] + b · steps[k, 1].
     """
-    number = f"np.{loop.steps[0].results[0].dtype.name}"
+    loop, read, made = instruction.primitive, instruction.operands, instruction.results
+    number = f"np.{read[0].dtype.name}"
     head, body, sums = list[str](), list[str](), list[str]()
-    names = {x: f"x{n}" for n, x in enumerate(loop.operands)}
-    names |= {y: f"y{n}" for n, y in enumerate(loop.results)}
+    names = {x: f"x{n}" for n, x in enumerate(read)} | {y: f"y{n}" for n, y in enumerate(made)}
     at: dict[Value, str] = {}  # where an operand's element is, or a result's belongs
     for k, (x, name) in enumerate(names.items()):
         head.append(f"p{k} = a * steps[{k}, 0] + b * steps[{k}, 1]")
@@ -201,7 +194,7 @@ def source(loop: Loop) -> str:
         if loop.along[x][2]:
             head.append(f"{name}_ = {name}[p{k} : p{k} + row]")
             at[x] = f"{name}_[j]"
-        elif x in loop.operands:
+        elif x in read:
             head.append(f"{name}_ = {at[x]}")
             at[x] = f"{name}_"
     for n, i in enumerate(loop.steps):
@@ -239,16 +232,15 @@ def _compiled(text):
     name = f"loop_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     path = generated(name, text)
     found: dict[str, Any] = {}
-    linecache.cache[path] = len(text), None, text.splitlines(True), path  # for tracebacks
     exec(compile(text.replace("task", name, 1), path, "exec"), globals(), found)
     return shareable(fastmath=False)(found[name])
 
 
-def jobs(loop: Loop, operands, results) -> list[Job] | None:
-    """Return the loop on these arrays, made flat, as a list of one job."""
-    text, (outer, rows, row) = source(loop), loop.sizes
-    values, count = (*loop.operands, *loop.results), outer * rows
-    steps = [loop.along[x] for x in values]
+def jobs(instruction: Instruction, operands, results) -> list[Job] | None:
+    """Return its loop on these arrays, made flat, as a list of one job."""
+    loop, text = instruction.primitive, source(instruction)
+    (outer, rows, row), values = loop.sizes, (*instruction.operands, *instruction.results)
+    steps, count = [loop.along[x] for x in values], outer * rows
     work = count * row * (len(loop.steps) + 7 * text.count("scalars."))
     arrays = [
         np.lib.stride_tricks.as_strided(array, (x.span // array.itemsize,), (array.itemsize,))

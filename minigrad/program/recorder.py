@@ -11,14 +11,16 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from numpy.lib.array_utils import byte_bounds
+
 from minigrad.core import backward
 from minigrad.core.graph import pull_back
 from minigrad.core.interpreter import setting
 from minigrad.core.memory import array_of, memory_of
 from minigrad.core.show import line_of_user
 from minigrad.core.tensor import ReadValues, SetGrad, Tensor, clock
+from minigrad.names import reachable_state
 from minigrad.program.instructions import Instruction, Program, Value, rebuilt
-from minigrad.program.names import reachable_state
 
 BACKWARD = {f.__code__ for f in (backward.backward, backward.grad, pull_back)}
 
@@ -65,14 +67,13 @@ class Recorder:
                 "by the mask, or choose by minigrad.where"
             )
         values = tuple([self.value(x, line) for x in operands])
-        made = tuple([self._known(y) or self._new(y, "result") for y in results])
+        made = tuple([self._known(y) or self._new(y, "result", len(self._held)) for y in results])
         if made[0] in values:  # it writes, or returns an operand, perhaps after a look at it
             if not primitive.acts:
                 return None
             made = ()
         part = "update" if primitive.writes else "backward" if inside & BACKWARD else "forward"
         self.instructions.append(Instruction(primitive, values, static, made, part, line))
-        self._refuse_copies(self.instructions[-1])
 
     def _set_gradient(self, tensor, g, line):
         leaf = self.value(tensor, line)
@@ -84,8 +85,7 @@ class Recorder:
 
     def program(self, returned) -> Program:
         """Return the program of a function that returned this."""
-        for instruction in self.instructions:
-            self._refuse_copies(instruction)  # states may have been found after a write
+        self._refuse_copies()
         structure = rebuilt(returned, self._returned)
         for leaf in [leaf for leaf in self._leaves.values() if leaf.grad is None]:
             value = self.value(leaf)
@@ -114,13 +114,13 @@ class Recorder:
     def _known(self, tensor):
         return self._values.get(id(array_of(tensor)))
 
-    def _new(self, tensor, origin, key=None, source=None, name=None):
+    def _new(self, tensor, origin, key, source=None, name=None):
         array, memory = array_of(tensor), memory_of(tensor)
         self._held.append((array, memory))
-        self._values[id(array)] = value = Value(
-            origin, len(self._held) if key is None else key, source,
-            array.shape, array.dtype, array.strides, id(memory), name,
-        )  # fmt: skip
+        (low, end), first = byte_bounds(array), array.ctypes.data
+        layout = array.shape, array.dtype, array.strides, id(memory)
+        value = Value(origin, key, source, *layout, name, end - low, first - low)
+        self._values[id(array)] = value
         return value
 
     def _found(self, tensor, line):
@@ -133,7 +133,8 @@ class Recorder:
             )
         if not array.flags.writeable and array.base is None:
             digest = hashlib.sha256(array.tobytes()).digest()
-            return self._new(tensor, "constant", digest, tensor)
+            name = f"{array.item():.6g}" if array.size == 1 else None
+            return self._new(tensor, "constant", digest, tensor, name)
         for leaf in list(self._leaves.values()):
             if leaf.grad is tensor:
                 value = self.value(leaf, line)
@@ -160,19 +161,20 @@ class Recorder:
                 "function returns"
             )
 
-    def _refuse_copies(self, instruction):
+    def _refuse_copies(self):
         """Refuse writes into memories of which a replay has copies: of gradients, or several."""
-        for memory in instruction.written:
-            seen = [x for x in self._values.values() if x.memory == memory]
-            names = {x.name or x.origin: x.origin for x in seen if x.origin != "result"}
+        found = [x for x in self._values.values() if x.origin != "result"]
+        writes = [(memory, i.line) for i in self.instructions for memory in i.written]
+        for memory, line in writes:
+            names = {x.name or x.origin: x.origin for x in found if x.memory == memory}
             if "gradient" in names.values():
                 raise RecordingError(
-                    f"compile: {instruction.line}: writes into a gradient that was there before "
-                    "the call, where a replay would write into its copy; set it, p.grad = p.grad * "
-                    "…, or write it outside"
+                    f"compile: {line}: writes into a gradient that was there before the call, "
+                    "where a replay would write into its copy; set it, p.grad = p.grad * …, or "
+                    "write it outside"
                 )
             if "argument" in names.values() and len(names) > 1:
                 raise RecordingError(
-                    f"compile: {instruction.line}: {' and '.join(names)} are views of one memory, "
-                    "which the function writes; give a copy of one of them, x.clone()"
+                    f"compile: {line}: {' and '.join(names)} are views of one memory, which the "
+                    "function writes; give a copy of one of them, x.clone()"
                 )

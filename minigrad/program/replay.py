@@ -21,17 +21,16 @@ from minigrad.core.tensor import Tensor, owned
 from minigrad.program.instructions import Program, Value, rebuilt
 
 LINE = 64  # bytes: where an array begins, because a register is as wide
+LOOPS = import_module("minigrad.program.loops") if find_spec("minigrad.kernels") else None
 
 
 class Replay:
     """A Replay holds a program's arrays and calls. One thread at a time may run it."""
 
     def __init__(self, program: Program):
-        self._loops: Any = None
-        if current.interpreter.accelerates and find_spec("minigrad.kernels"):
-            self._loops = import_module("minigrad.program.loops")  # which needs the kernels
-            program = self._loops.fused(program)
-        self.program, outside, written = program, program.outside(), program.written()
+        self._loops: Any = LOOPS if current.interpreter.accelerates else None
+        self.program = program = self._loops.fused(program) if self._loops else program
+        outside, written = program.outside(), program.written()
         self._inputs = {x: x.empty() for x in outside if x.origin in ("argument", "gradient")}
         self._states = {x: array_of(x.source) for x in outside if x not in self._inputs}
         self._memories = [memory_of(x.source) for x in self._states if x.memory in written]
@@ -63,13 +62,11 @@ class Replay:
             return []
         made = [arrays[y] for y in results]
         if self._loops and isinstance(primitive, self._loops.Loop):
-            return self._loops.jobs(primitive, given, made)
+            return self._loops.jobs(instruction, given, made)
         if self._loops and kernel and given[0].dtype in kernel.dtypes:
             if kernel.results(*given, **static) is not None:
                 jobs = self._loops.collected(kernel.run, *made, *given, **static)
                 return jobs or [partial(kernel.run, *made, *given, **static)]
-        if not made:  # it writes, or looks at values, perhaps to refuse them
-            return [partial(primitive.forward, *given, **static)]
         return [partial(_copy_results, primitive, given, static, made)]
 
     def is_current(self) -> bool:
@@ -118,9 +115,9 @@ def handed_out(value, array) -> Tensor:
 
 
 def _copy_results(primitive, arrays, static, made):
-    """Write what a forward computes into arrays."""
+    """Write what a forward computes into arrays: none if it writes, or only looks at values."""
     found = primitive.forward(*arrays, **static)
-    for array, y in zip(made, found if type(found) is tuple else (found,), strict=True):
+    for array, y in zip(made, found if type(found) is tuple else (found,), strict=bool(made)):
         if y.shape != array.shape:
             raise RuntimeError(
                 f"compile: the shape of {primitive.name}'s result depends on values: it was "

@@ -72,7 +72,7 @@ def test_a_write_into_a_gradient_from_before_the_call_is_refused():
     p = Tensor([1.0], requires_grad=True)
     (p * 4).sum().backward()
     with pytest.raises(RecordingError, match="writes into a gradient that was there before"):
-        mg.compile(lambda: p.grad.copy_(p.grad * 0.5) and None)()
+        mg.compile(lambda: [p.grad.copy_(p.grad * 0.5)][:0])()
 
 
 def test_a_write_through_a_view_of_an_argument_or_a_state_is_seen_and_counted():

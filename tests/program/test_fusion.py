@@ -103,7 +103,7 @@ def test_a_loop_is_a_text_that_can_be_read():
     step(a, b)
     step(a, b)
     (loop,) = loops_of(step)
-    assert loops.source(loop.primitive) == (
+    assert loops.source(loop) == (
         "def task(start, stop, rows, row, steps, x0, x1, y0):\n"
         "    a, b, row = 0, start, stop - start\n"
         "    p0 = a * steps[0, 0] + b * steps[0, 1]\n"
@@ -137,7 +137,7 @@ def test_a_loop_begins_with_the_bias_and_ends_with_sums():
     steps = [i.primitive.name for i in loop.primitive.steps]
     assert steps == ["add", "elu", "log_bernoulli", "multiply", "sum"]
     assert [y.shape for y in loop.results] == [(70, 40), (70,), (70,)]
-    text = loops.source(loop.primitive)
+    text = loops.source(loop)
     assert "terms, lanes = np.empty((2, row), np.float64), np.empty(LANES, np.float64)" in text
     assert "        y1[p4] = sum_row(terms[0], lanes)\n" in text
 

@@ -60,15 +60,15 @@ def moved(x, by):
     return (flat if x.dtype.kind != "f" else flat * (1 - 0.01 * by)).reshape(x.shape)
 
 
-def step_by_step(loop, arrays, results):
+def step_by_step(instruction, arrays, results):
     """What stands in for a compiled loop, as each takes half a second to compile."""
 
     def call():
-        values = dict(zip(loop.operands, arrays, strict=True))
-        for i in loop.steps:
+        values = dict(zip(instruction.operands, arrays, strict=True))
+        for i in instruction.primitive.steps:
             given = [values.get(x, np.zeros(x.shape, x.dtype)) for x in i.operands]
             values[i.results[0]] = evaluate(i.primitive, given, i.static)
-        for y, array in zip(loop.results, results, strict=True):
+        for y, array in zip(instruction.results, results, strict=True):
             array[...] = values[y]
 
     return [call]
