@@ -136,7 +136,8 @@ class Compiled:
             self._calls += 1
             if not recording or self.check_every and self._calls % self.check_every == 0:
                 return self._record(bound, arguments, key, recording)
-            self._use(recording)
+            if recording is not self._recordings[0]:
+                self._use(recording)
             if recording.replay is None:
                 recording.replay = Replay(simplified(recording.program))
             return recording.replay.run(values)

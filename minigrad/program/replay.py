@@ -134,23 +134,19 @@ def planned(program: Program, own) -> dict[Value, np.ndarray]:
     """
     last = {x.memory: time for time, i in enumerate(program.instructions) for x in i.operands}
     last |= {value.memory: len(program.instructions) for value in program.kept()}
-    arrays: dict[Value, np.ndarray] = {}
+    steps = [(time, i) for time, i in enumerate(program.instructions) if not i.views]
+    made = [(time, y) for time, i in steps for y in i.results]
     places: dict[Value, int] = {}
     taken: list[tuple[int, int, int]] = []  # the first byte, the first after it, the last use
-    for time, instruction in enumerate(program.instructions):
-        taken = [block for block in taken if block[2] >= time]
-        for y in () if instruction.views else instruction.results:
-            if y.memory in own:
-                arrays[y] = y.empty()
-                continue
-            start, length = 0, -(-y.span // LINE) * LINE
-            for begin, end, _ in sorted(taken):
-                if start + length <= begin:
-                    break
-                start = max(start, end)
+    for time, y in made:
+        if y.memory not in own:
+            taken = [block for block in taken if block[2] >= time]
+            length = -(-y.span // LINE) * LINE
+            starts = sorted([0, *[end for _, end, _ in taken]])
+            free = (s for s in starts if all([s + length <= a or s >= b for a, b, _ in taken]))
+            places[y] = start = next(free)
             taken.append((start, start + length, last.get(y.memory, time)))
-            places[y] = start
     size = max([start + y.span for y, start in places.items()], default=0)
     block = np.empty(size + LINE, np.uint8)
     block = block[-block.ctypes.data % LINE :]
-    return arrays | {y: y.empty(block[start:]) for y, start in places.items()}
+    return {y: y.empty(block[places[y] :] if y in places else None) for _, y in made}
