@@ -26,9 +26,9 @@
       return (v3, (v9,))
 
 From its second call on, the function is no longer run: its program is, without Python between the
-operations. instructions.py is what a program is; recorder.py writes one down; passes.py makes it
-shorter; loops.py puts compiled loops in the place of elementwise operations; replay.py runs it.
-This file decides, call by call, which of them it takes.
+operations. instructions.py is what a program is, and what makes it shorter; recorder.py writes one
+down; loops.py puts compiled loops in the place of elementwise operations; replay.py runs it. This
+file decides, call by call, which of them it takes.
 """
 
 from __future__ import annotations
@@ -47,8 +47,14 @@ from minigrad.checks import whole
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, memory_of
 from minigrad.core.tensor import Tensor, settings_changed
-from minigrad.program.instructions import Instruction, Program, Value, rebuilt
-from minigrad.program.passes import difference, simplified
+from minigrad.program.instructions import (
+    Instruction,
+    Program,
+    Value,
+    difference,
+    rebuilt,
+    simplified,
+)  # fmt: skip
 from minigrad.program.recorder import Recorder, RecordingError
 from minigrad.program.replay import Replay, handed_out
 
@@ -204,11 +210,6 @@ def _kind(name, value, arguments, first):
             raise RecordingError(
                 f"compile: {name} is a result of recorded operations, and no gradient goes through "
                 "a replay; give its detach()"
-            )
-        if any([step <= 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)]):
-            raise RecordingError(
-                f"compile: {name}, of shape {array.shape}, is a view that repeats or reverses "
-                "elements; give a copy of it, Tensor(x)"
             )
         same = first.setdefault(id(array), name), first.setdefault(id(memory_of(value)), name)
         return name, array.shape, array.dtype, array.strides, value.requires_grad, same

@@ -10,9 +10,8 @@ from minigrad import Tensor, ops
 from minigrad.core.tensor import replace
 from minigrad.kernels import cache
 from minigrad.program import loops
-from minigrad.program.instructions import Instruction, Value
+from minigrad.program.instructions import Instruction, Value, simplified
 from minigrad.program.loops import FORMULAS, Loop, fused, loop_of
-from minigrad.program.passes import simplified
 from tests.program.helpers import same
 from tests.program.test_programs import recorded
 

@@ -13,7 +13,7 @@ import minigrad as mg
 from minigrad import Tensor, optim
 from minigrad.core.primitive import evaluate
 from minigrad.program import RecordingError
-from minigrad.program.passes import simplified, without_repeats, without_unused
+from minigrad.program.instructions import simplified, without_repeats, without_unused
 from models.vae import VAE
 from tests import ROOT
 from tests.ops.table import CASES, VALUES
