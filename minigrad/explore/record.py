@@ -23,7 +23,7 @@ from minigrad.core.primitive import OPERATIONS, bind
 from minigrad.core.show import PACKAGE, call
 from minigrad.core.tensor import ReadValues, SetGrad, Tensor, owned
 from minigrad.nn.module import Module
-from minigrad.program.instructions import rebuilt
+from minigrad.structures import rebuilt
 
 KNOWN = {f.__code__: (name, "composite") for name, f in OPERATIONS.items() if isfunction(f)}
 KNOWN[unbroadcast.unbroadcast.__code__] = ("unbroadcast", "sum over repeats")

@@ -26,9 +26,8 @@
       return (v3, (v9,))
 
 From its second call on, the function is no longer run: its program is, without Python between the
-operations. instructions.py is what a program is, and what makes it shorter; recorder.py writes one
-down; loops.py puts compiled loops in the place of elementwise operations; replay.py runs it. This
-file decides, call by call, which of them it takes.
+operations. instructions.py says what a program is, and makes it shorter; recorder.py records one;
+loops.py compiles its elementwise parts; replay.py runs it. This file decides what a call does.
 """
 
 from __future__ import annotations
@@ -47,16 +46,10 @@ from minigrad.checks import whole
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, memory_of
 from minigrad.core.tensor import Tensor, settings_changed
-from minigrad.program.instructions import (
-    Instruction,
-    Program,
-    Value,
-    difference,
-    rebuilt,
-    simplified,
-)  # fmt: skip
+from minigrad.program.instructions import Instruction, Program, Value, difference, simplified
 from minigrad.program.recorder import Recorder, RecordingError
 from minigrad.program.replay import Replay, handed_out
+from minigrad.structures import rebuilt
 
 __all__ = ["Instruction", "Program", "RecordingError", "Value", "compile"]
 
@@ -100,10 +93,9 @@ class _Recording:
 
     def fits(self, key, arguments) -> bool:
         """Return whether the function would do the same for arguments with this key."""
-        if self.settings != settings_changed[0] or self.key != key:
-            return False
         before = self.program.gradients_before
-        return all([(leaf.tensor(arguments).grad is None) != had for leaf, had in before])
+        known = self.settings == settings_changed[0] and self.key == key
+        return known and all([(leaf.tensor(arguments).grad is None) != had for leaf, had in before])
 
 
 class Compiled:
@@ -155,11 +147,10 @@ class Compiled:
 
     def _record(self, bound, arguments, key, expected):
         """Run the function, and write down what it does. expected: what a replay would have run"""
-        arguments, given = _as_tensors((arguments, dict(bound.arguments)))
-        bound.arguments.update(given)
+        arguments, args, kwargs = _as_tensors((arguments, bound.args, bound.kwargs))
         recorder = Recorder(self.function, arguments)
         with recorder.recording:
-            returned = self.function(*bound.args, **bound.kwargs)
+            returned = self.function(*args, **kwargs)
         program = recorder.program(returned)
         changes = {difference(r.program, program): r for r in self._recordings if r.key == key}
         if expected and (change := difference(expected.program, program)):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.core.show import call, kind
+from minigrad.structures import rebuilt
 
 
 @dataclass(eq=False, slots=True)
@@ -123,11 +124,6 @@ class Program(NamedTuple):
         rebuilt(self.returned, kept.append)
         return kept
 
-    def outside(self) -> list[Value]:
-        """Return the Values that it reads or hands out, and that no instruction makes."""
-        read = [x for i in self.instructions for x in i.operands]
-        return [x for x in dict.fromkeys(read + self.kept()) if x.origin != "result"]
-
     def written(self) -> set:
         """Return the memories that are written."""
         return {memory for i in self.instructions for memory in i.written}
@@ -171,21 +167,6 @@ def frozen(static) -> str:
     """Return static arguments as a text that is the same if they are, to be looked up."""
     kinds = np.ndarray, np.generic  # whose texts don't tell all
     return repr(rebuilt(static, lambda x: (x.dtype, x.tobytes()) if isinstance(x, kinds) else x))
-
-
-def rebuilt(structure, put):
-    """Return tuples, lists and dictionaries as they are, with put(x) for what else is in them.
-
-    None, numbers and texts stay, too.
-    """
-    if structure is None or isinstance(structure, (bool, int, float, str)):
-        return structure
-    if isinstance(structure, dict):
-        return {key: rebuilt(part, put) for key, part in structure.items()}
-    if isinstance(structure, (tuple, list)):
-        parts = [rebuilt(part, put) for part in structure]
-        return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
-    return put(structure)
 
 
 # ---- passes

@@ -20,7 +20,8 @@ from minigrad.core.memory import array_of, memory_of
 from minigrad.core.show import line_of_user
 from minigrad.core.tensor import ReadValues, SetGrad, Tensor, clock
 from minigrad.names import reachable_state
-from minigrad.program.instructions import Instruction, Program, Value, rebuilt
+from minigrad.program.instructions import Instruction, Program, Value
+from minigrad.structures import rebuilt
 
 BACKWARD = {f.__code__ for f in (backward.backward, backward.grad, pull_back)}
 
@@ -162,18 +163,12 @@ class Recorder:
             )
 
     def _refuse_copies(self):
-        """Refuse writes into memories of which a replay has copies: of gradients, or several."""
+        """Refuse writes into memories of which a replay would have several copies."""
         found = [x for x in self._values.values() if x.origin != "result"]
         writes = [(memory, i.line) for i in self.instructions for memory in i.written]
         for memory, line in writes:
             names = {x.name or x.origin: x.origin for x in found if x.memory == memory}
-            if "gradient" in names.values():
-                raise RecordingError(
-                    f"compile: {line}: writes into a gradient that was there before the call, "
-                    "where a replay would write into its copy; set it, p.grad = p.grad * …, or "
-                    "write it outside"
-                )
-            if "argument" in names.values() and len(names) > 1:
+            if len(names) > 1 and {"argument", "gradient"}.intersection(names.values()):
                 raise RecordingError(
                     f"compile: {line}: {' and '.join(names)} are views of one memory, which the "
                     "function writes; give a copy of one of them, x.clone()"

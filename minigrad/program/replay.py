@@ -18,7 +18,8 @@ import numpy as np
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, count_writes, memory_of, set_gradient
 from minigrad.core.tensor import Tensor, owned
-from minigrad.program.instructions import Program, Value, rebuilt
+from minigrad.program.instructions import Program, Value
+from minigrad.structures import rebuilt
 
 LINE = 64  # bytes: where an array begins, because a register is as wide
 LOOPS = import_module("minigrad.program.loops") if find_spec("minigrad.kernels") else None
@@ -30,7 +31,9 @@ class Replay:
     def __init__(self, program: Program):
         self._loops: Any = LOOPS if current.interpreter.accelerates else None
         self.program = program = self._loops.fused(program) if self._loops else program
-        outside, written = program.outside(), program.written()
+        used = [x for i in program.instructions for x in i.operands] + program.kept()
+        outside = [x for x in dict.fromkeys(used) if x.origin != "result"]
+        written = program.written()
         self._inputs = {x: x.empty() for x in outside if x.origin in ("argument", "gradient")}
         self._states = {x: array_of(x.source) for x in outside if x not in self._inputs}
         self._memories = [memory_of(x.source) for x in self._states if x.memory in written]
@@ -41,7 +44,6 @@ class Replay:
         """Make the arrays and the calls. lends: whether callers get gradients that are no copies"""
         program = self.program
         own = {g.memory for _, g in program.gradients if g and lends}
-        own -= {x.memory for x in program.outside()}
         made = planned(program, own)
         arrays = self._inputs | self._states | made
         steps = [call for i in program.instructions for call in self._calls_of(i, arrays)]
@@ -79,6 +81,7 @@ class Replay:
         """Run the program on arguments (arrays or tensors), and return what it returns."""
         program = self.program
         self._read(arguments)
+        written = [(x, x.tensor(arguments)) for x in self._written_inputs]
         leaves = [leaf.tensor(arguments) for leaf, _ in program.gradients]
         for tensor in leaves:  # should the run fail, what it made is nobody's gradient
             set_gradient(tensor, None)
@@ -88,8 +91,8 @@ class Replay:
         arrays, calls, lent, _ = self._made
         count_writes(self._memories)
         current.interpreter.quietly(_run, calls)
-        for value in self._written_inputs:
-            if isinstance(given := arguments[value.key], Tensor):  # an array was copied before
+        for value, given in written:
+            if isinstance(given, Tensor):  # an array was copied before
                 count_writes([memory_of(given)])
                 np.copyto(array_of(given), arrays[value])
         for tensor, (_, g) in zip(leaves, program.gradients, strict=True):

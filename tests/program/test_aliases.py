@@ -68,11 +68,39 @@ def test_a_gradient_from_before_the_call_is_read_anew():
         assert step().item() == k * k
 
 
-def test_a_write_into_a_gradient_from_before_the_call_is_refused():
-    p = Tensor([1.0], requires_grad=True)
+@pytest.mark.parametrize("more", [False, True])
+def test_a_gradient_from_before_the_call_is_written_where_it_is(more):
+    def function(p, by):
+        p.grad.copy_(p.grad * by)
+        if more:
+            (p * p).sum().backward()
+
+    ends = []
+    for compiled in (False, True):
+        p, kept = Tensor([1.0, 3.0], requires_grad=True), []
+        (p * 4).sum().backward()
+        step = (
+            mg.compile(lambda by, p=p: function(p, by))
+            if compiled
+            else lambda by, p=p: function(p, by)
+        )
+        for k in range(5):
+            g = p.grad
+            w = (g * Tensor([1.0, 1.0], requires_grad=True)).sum()
+            step(Tensor(0.5 + k))
+            kept += [g, p.grad]
+            with pytest.raises(RuntimeError, match="was written after"):
+                w.backward()
+        ends.append([g.numpy().copy() for g in kept])
+    assert same(*ends)
+
+
+def test_a_write_into_a_gradient_that_a_state_is_a_view_of_is_refused():
+    p = Tensor([1.0, 2.0], requires_grad=True)
     (p * 4).sum().backward()
-    with pytest.raises(RecordingError, match="writes into a gradient that was there before"):
-        mg.compile(lambda: [p.grad.copy_(p.grad * 0.5)][:0])()
+    first = p.grad[:1].detach()
+    with pytest.raises(RecordingError, match="p.grad and first are views of one memory"):
+        mg.compile(lambda: [p.grad.copy_(p.grad * 0.5), first * 1][:0])()
 
 
 def test_a_write_through_a_view_of_an_argument_or_a_state_is_seen_and_counted():
