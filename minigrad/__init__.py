@@ -31,8 +31,8 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "anomaly", "checks", "console", "core", "data", "debug", "distributions", "explore",
-    "gradcheck", "kernels", "nn", "ops", "optim", "paths", "processors", "program", "rng",
-    "training",
+    "gradcheck", "kernels", "names", "nn", "ops", "optim", "paths", "processors", "program", "rng",
+    "structures", "training",
 )  # fmt: skip
 _LATER = {"compile": "program", "detect_anomaly": "anomaly"}  # a function, and its module
 
