@@ -164,12 +164,12 @@ class Recorder:
 
     def _refuse_copies(self):
         """Refuse writes into memories of which a replay would have several copies."""
-        found = [x for x in self._values.values() if x.origin != "result"]
         writes = [(memory, i.line) for i in self.instructions for memory in i.written]
         for memory, line in writes:
-            names = {x.name or x.origin: x.origin for x in found if x.memory == memory}
-            if len(names) > 1 and {"argument", "gradient"}.intersection(names.values()):
+            seen = [x for x in self._values.values() if x.memory == memory and x.origin != "result"]
+            if len(seen) > 1 and {"argument", "gradient"}.intersection([x.origin for x in seen]):
                 raise RecordingError(
-                    f"compile: {line}: {' and '.join(names)} are views of one memory, which the "
-                    "function writes; give a copy of one of them, x.clone()"
+                    f"compile: {line}: {' and '.join([x.name or x.origin for x in seen])} are "
+                    "views of one memory, which the function writes; give a copy of one of them, "
+                    "x.clone()"
                 )

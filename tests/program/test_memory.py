@@ -144,6 +144,16 @@ def test_a_replay_makes_its_arrays_once_unless_a_gradient_is_kept():
     assert not calls.called and len({id(g) for g in keeps}) == 11  # they are copies by now
 
 
+def test_a_gradient_that_is_added_to_is_kept_by_nobody():
+    w, prepare = Tensor([2.0, 3.0], requires_grad=True), Replay._prepare
+    step = mg.compile(lambda x: (w * x).sum().backward())
+    with mock.patch.object(Replay, "_prepare", autospec=True, side_effect=prepare) as calls:
+        for n in range(10):
+            step(np.ones(2, np.float32))
+            assert w.grad.numpy().tolist() == [n + 1, n + 1]
+    assert calls.call_count == 1
+
+
 def test_a_gradient_that_is_kept_keeps_no_other_result():
     w, x = Tensor([1.0], requires_grad=True), np.ones(100_000, np.float32)
 
