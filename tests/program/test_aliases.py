@@ -70,29 +70,27 @@ def test_a_gradient_from_before_the_call_is_read_anew():
 
 @pytest.mark.parametrize("more", [False, True])
 def test_a_gradient_from_before_the_call_is_written_where_it_is(more):
-    def function(p, by):
-        p.grad.copy_(p.grad * by)
-        if more:
-            (p * p).sum().backward()
-
-    ends = []
-    for compiled in (False, True):
+    def trained(wrapped):
         p, kept = Tensor([1.0, 3.0], requires_grad=True), []
         (p * 4).sum().backward()
-        step = (
-            mg.compile(lambda by, p=p: function(p, by))
-            if compiled
-            else lambda by, p=p: function(p, by)
-        )
+
+        @wrapped
+        def step(by):
+            p.grad.copy_(p.grad * by)
+            if more:
+                (p * p).sum().backward()
+
         for k in range(5):
-            g = p.grad
-            w = (g * Tensor([1.0, 1.0], requires_grad=True)).sum()
+            before = p.grad if k % 2 else Tensor([k, 7.0])
+            p.grad = before
+            y = (before * Tensor([1.0, 1.0], requires_grad=True)).sum()
             step(Tensor(0.5 + k))
-            kept += [g, p.grad]
+            kept += [before, p.grad]
             with pytest.raises(RuntimeError, match="was written after"):
-                w.backward()
-        ends.append([g.numpy().copy() for g in kept])
-    assert same(*ends)
+                y.backward()
+        return [g.numpy().copy() for g in kept]
+
+    assert same(trained(mg.compile), trained(lambda step: step))
 
 
 def test_a_write_where_two_gradients_are_views_of_one_memory_is_refused():
