@@ -75,3 +75,13 @@ def test_what_is_no_function_and_what_was_not_called():
         mg.compile(lambda x: x, check_every=-1)
     with pytest.raises(RuntimeError, match="no program yet; call the function first"):
         print(mg.compile(lambda x: x).program)
+
+
+def test_a_check_finds_other_results_of_the_same_operations():
+    order = [0, 1]
+    step = mg.compile(lambda x: [[x * 2, x + 1][n] for n in order], check_every=3)
+    for _ in range(2):
+        assert [y.item() for y in step(np.float32([3]))] == [6, 4]
+    order.reverse()
+    with pytest.raises(RecordingError, match="what it returns, or which gradients it sets"):
+        step(np.float32([3]))
