@@ -158,8 +158,7 @@ class Compiled:
                 f"compile: {self.name} no longer does what was recorded, and what a replay would "
                 f"do:\n{change}"
             )
-        recording = changes.get(None)
-        if recording is None:
+        if (recording := changes.get(None)) is None:
             recording = _Recording(key, program)
             self._new += 1
             if self._new == MOST + 1:

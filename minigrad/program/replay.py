@@ -22,18 +22,19 @@ from minigrad.program.instructions import Program, Value
 from minigrad.structures import rebuilt
 
 LINE = 64  # bytes: where an array begins, because a register is as wide
-LOOPS = import_module("minigrad.program.loops") if find_spec("minigrad.kernels") else None
 
 
 class Replay:
     """A Replay holds a program's arrays and calls. One thread at a time may run it."""
 
     def __init__(self, program: Program):
-        self._loops: Any = LOOPS if current.interpreter.accelerates else None
-        self.program = program = self._loops.fused(program) if self._loops else program
+        self._loops: Any = None
+        if current.interpreter.accelerates and find_spec("minigrad.kernels"):
+            self._loops = import_module("minigrad.program.loops")  # which needs the kernels
+            program = self._loops.fused(program)
+        self.program, written = program, program.written()
         used = [x for i in program.instructions for x in i.operands] + program.kept()
         outside = [x for x in dict.fromkeys(used) if x.origin != "result"]
-        written = program.written()
         self._inputs = {x: x.empty() for x in outside if x.origin in ("argument", "gradient")}
         self._states = {x: array_of(x.source) for x in outside if x not in self._inputs}
         self._memories = [memory_of(x.source) for x in self._states if x.memory in written]

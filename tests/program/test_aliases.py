@@ -208,6 +208,22 @@ def test_a_users_result_that_repeats_elements_is_read_as_it_is():
         assert found.numpy().tolist() == [[6 * i, 6, 12]] * 2
 
 
+def test_what_no_operation_reads_may_be_returned_and_be_a_gradient():
+    w, p = Tensor([5.0]), Tensor([1.0], requires_grad=True)
+
+    @mg.compile
+    def step(x, g):
+        p.grad = g
+        return x, w, mg.constant([1.0, 2.0])
+
+    for i in range(3):
+        x = np.float32([i])
+        found, state, (one, two) = step(x, x + 1)
+        assert found.item() == i and state is w and two.item() == 2 and p.grad.item() == i + 1
+        x[:] = 7
+        assert found.item() == i
+
+
 def test_a_view_of_a_state_is_returned_as_a_copy():
     p = Tensor(np.zeros(4, np.float32), requires_grad=True)
 

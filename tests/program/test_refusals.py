@@ -77,6 +77,19 @@ def test_what_is_no_function_and_what_was_not_called():
         print(mg.compile(lambda x: x).program)
 
 
+def test_where_it_runs_and_who_requires_a_gradient_is_a_part_of_the_program():
+    step, x = mg.compile(lambda x: x * 2 if x.requires_grad else x * 3), Tensor([1.0])
+    for want in (3, 3, 2, 2):
+        x = Tensor([1.0], requires_grad=want == 2)
+        assert step(x).item() == want
+    for backend in ("numpy", "numba") * 2:
+        with mg.kernels.backend(backend):
+            step(x)
+            step(x)
+            assert bool(step._recordings[0].replay._loops) == (backend == "numba")
+    assert len(step._recordings) == 3
+
+
 def test_a_check_finds_other_results_of_the_same_operations():
     order = [0, 1]
     step = mg.compile(lambda x: [[x * 2, x + 1][n] for n in order], check_every=3)
