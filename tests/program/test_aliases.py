@@ -217,11 +217,12 @@ def test_what_no_operation_reads_may_be_returned_and_be_a_gradient():
         return x, w, mg.constant([1.0, 2.0])
 
     for i in range(3):
-        x = np.float32([i])
+        x, p.grad = np.float32([i]), None
         found, state, (one, two) = step(x, x + 1)
         assert found.item() == i and state is w and two.item() == 2 and p.grad.item() == i + 1
         x[:] = 7
         assert found.item() == i
+    assert step._recordings[0].replay
 
 
 def test_a_view_of_a_state_is_returned_as_a_copy():
