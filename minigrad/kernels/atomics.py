@@ -113,17 +113,6 @@ ROOM, EACH = 256, 16  # numbers of 8 bytes that the arguments of a bound functio
 
 
 @intrinsic
-def room(typing):
-    """The address of memory for `bound`, for as long as the caller runs."""
-
-    def lower(context, builder, signature, args):
-        memory = cgutils.alloca_once(builder, ir.ArrayType(I64, ROOM))
-        return builder.ptrtoint(memory, I64)
-
-    return types.int64(), lower
-
-
-@intrinsic
 def bound(typing, task, arguments, data):
     """The address of a function of (start, stop, data) that calls task(start, stop, *arguments).
 

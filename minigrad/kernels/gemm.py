@@ -6,18 +6,18 @@ numbers that are read for one k after another lie side by side, while in b they 
 or cross lines of the cache, or be a column. Of a, single numbers are read, by strides; only a large
 a is packed, too, tile by tile.
 
-    for each slab of K, at most DEPTH deep:
-        perhaps pack a's tiles
-        for each part of y, which is some panels wide and some tiles high:
+    for each part of y, which is some panels wide and some tiles high:
+        for each slab of K, at most DEPTH deep:
             perhaps pack the part's panels of b             # these stay in a core's cache
             for each block of the part's tiles:             # and so does its part of a
                 for each panel:
                     for each tile of the block:
                         for each k: …                       # tile.py
 
-The threads share the parts. A thread that packs panels multiplies them, too: no other waits for
-them, and they are where they are needed. If y is high and narrow, several parts pack the same
-panels. (After Goto & van de Geijn 2008.)
+The threads share the parts. The tiles of y are counted down one panel after the other, by their
+width, and each thread has as much of them as the others: where one's share ends within a panel, the
+next one's begins. A thread that packs panels multiplies them, too: no other waits for them, and
+they are where they are needed. (After Goto & van de Geijn 2008.)
 
 So one function serves the three layouts of a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. An element
 is always summed over k in order: its bits depend neither on the number of threads nor on the cuts.
@@ -29,8 +29,9 @@ from minigrad import ops
 from minigrad.kernels import vectors
 from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.jobs import shareable
-from minigrad.kernels.pool import OWNER, threads_of, together
+from minigrad.kernels.scratch import multiples, scratch
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile
+from minigrad.processors import get_num_threads
 
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
@@ -40,35 +41,38 @@ ALIAS = 2**11  # bytes: rows that are a multiple of it apart take each other's p
 MANY = 32  # tiles above which to pack a panel costs less than to read it from many pages
 GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache
 TOGETHER = 8  # tiles of a that are packed together, because they lie on the same pages
-PARTS = 4  # of y, at least, for each thread
+PARTS = 4  # of y for each thread
 SERIAL = 2**18  # multiply-adds below which waking the other threads costs more than it saves
 
 
 @jit()
-def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed, width, base):
-    """packed[p - base, k, j] = b[first + k, starts[p] + j] for k < depth, j < width and
-    begin ≤ p < end.
+def _pack(begin, end, pieces, b, turned, K, M, first, depth, lanes, packed, width):
+    """packed[p - begin, k, j] = b[first + k, at + j] for k < depth, j < width, begin ≤ p < end.
 
-    b is flat: (K, M), or (M, K) if turned. For columns that do not exist packed holds other numbers
-    of b, or any; nobody looks at the products with them.
+    b is flat: (K, M), or (M, K) if turned. Of so many pieces of b, piece p begins at its column
+    `at`. For columns that do not exist packed holds other numbers of b, or any; nobody looks at the
+    products with them.
     """
+    length, count = pieces
     if not turned:  # row after row: the next one may be on another page
         for k in range(depth):
             row = (first + k) * M
             for p in range(begin, end):
-                to = ((p - base) * depth + k) * width
-                if row + starts[p] + width <= b.size:
+                at, to = p * length // count, ((p - begin) * depth + k) * width
+                if row + at + width <= b.size:
                     for j in range(0, width, lanes):
-                        vectors.store(packed, to + j, vectors.load(b, row + starts[p] + j))
+                        vectors.store(packed, to + j, vectors.load(b, row + at + j))
                 else:  # nothing is read after the end of b
-                    for j in range(min(width, M - starts[p])):
-                        packed[to + j] = b[row + starts[p] + j]
+                    for j in range(min(width, M - at)):
+                        packed[to + j] = b[row + at + j]
         return
-    columns = np.arange(lanes) * width
+    rows, columns = scratch(lanes, np.intp), multiples(lanes, width)
     for p in range(begin, end):
-        for j in range(0, min(width, M - starts[p]), lanes):
-            rows = np.minimum(np.arange(lanes) + starts[p] + j, M - 1) * K + first
-            to = (p - base) * depth * width + j
+        at = p * length // count
+        for j in range(0, min(width, M - at), lanes):
+            for i in range(lanes):
+                rows[i] = min(at + j + i, M - 1) * K + first
+            to = (p - begin) * depth * width + j
             if depth >= lanes:
                 for square in range(0, depth, lanes):
                     k = min(square, depth - lanes)
@@ -79,77 +83,84 @@ def _pack(begin, end, b, turned, K, M, first, depth, starts, lanes, packed, widt
                         packed[to + k * width + i] = b[rows[i] + k]
 
 
+@shareable()
+def _pack_left(start, stop, a, turned, N, K, lanes, packed, high):
+    """Pack tiles of a, which is (N, K), or (K, N) if turned."""
+    tiles, size = -(-N // HEIGHT), high * K
+    some = packed[start * size : stop * size]
+    _pack(start, stop, (N, tiles), a, not turned, K, N, 0, K, lanes, some, high)
+
+
 @jit()
-def _tiles(left, top, bottom, b, at, below, apart, begin, end, depth, out, rows, M, wide, more):
+def _tiles(left, top, bottom, b, at, below, apart, begin, end, first, depth, out, N, M, wide):
     """Multiply tiles of rows of a, from `top` to `bottom`, by panels of b, from `begin` to `end`.
 
-    Tile t has the rows from rows[t] to rows[t + 1] of y, and its part of a begins at places[t].
     The first panel is at `at` of b, the next one `apart` later, and a panel's next row `below`.
     """
-    a, places, row, step = left
-    high = rows[bottom] - rows[top]
-    blocks = max(-(-high * depth * a.itemsize // CACHE), -(-high // PAGES))
+    a, row, step, high = left
+    tiles = -(-N // HEIGHT)
+    rows = bottom * N // tiles - top * N // tiles
+    blocks = max(-(-rows * depth * a.itemsize // CACHE), -(-rows // PAGES))
     for block in range(blocks):
-        first = top + block * (bottom - top) // blocks
-        last = top + (block + 1) * (bottom - top) // blocks
+        highest = top + block * (bottom - top) // blocks
+        lowest = top + (block + 1) * (bottom - top) // blocks
         for panel in range(begin, end):
-            for t in range(first, last):
-                tile(rows[t + 1] - rows[t], min(wide, M - panel * wide), a, places[t], row, step,
+            for t in range(highest, lowest):
+                i = t * N // tiles
+                p = (t * high if high else i * row) + first * step
+                tile((t + 1) * N // tiles - i, min(wide, M - panel * wide), a, p, row, step,
                      b, at + (panel - begin) * apart, below, depth,
-                     out, rows[t] * M + panel * wide, M, more)  # fmt: skip
+                     out, i * M + panel * wide, M, first > 0)  # fmt: skip
 
 
 @jit()
-def _parts(start, stop, groups, chunks, b, turned, K, columns, first, depth, left, out, rows, M,
-           lanes):  # fmt: skip
-    """Compute parts of y. Each has a group of panels and a chunk of tiles; chunks come first."""
-    wide, tiles, panels, more = WIDTH * lanes, rows.size - 1, columns.size, first > 0
-    packed = vectors.aligned(-(-panels // groups) * wide * depth, b)
-    for part in range(start, stop):
-        group, chunk = part // chunks, part % chunks
-        begin, end = group * panels // groups, (group + 1) * panels // groups
-        top, bottom = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
-        there = begin  # the first panel that is packed
-        if not turned and tiles <= MANY:  # b may end before the last panel's last register does
-            there = end - (end * wide > M and M % lanes > 0)
-            _tiles(left, top, bottom, b, first * M + begin * wide, M, wide, begin, there, depth,
-                   out, rows, M, wide, more)  # fmt: skip
-        if there < end:
-            if chunk == 0 or part == start:
-                _pack(there, end, b, turned, K, M, first, depth, columns, lanes, packed, wide,
-                      there)  # fmt: skip
-            _tiles(left, top, bottom, packed, 0, wide, wide * depth, there, end, depth,
-                   out, rows, M, wide, more)  # fmt: skip
+def _cut(part, parts, total, panel, whole):
+    """Return how many registers of y come before a part, when panel after panel is counted.
 
-
-@jit()
-def _cuts(count, total, parts):
-    """0, total / parts, 2 total / parts, … rounded down, up to count of them."""
-    return np.arange(count + 1) * total // parts
+    If parts should be `whole` panels, only threads share one: each has PARTS parts.
+    """
+    at = part * total // parts
+    if whole:
+        thread = part // PARTS * PARTS
+        begin, end = thread * total // parts, (thread + PARTS) * total // parts
+        at = max(begin, min((at + panel // 2) // panel * panel, end)) if part > thread else at
+    return at
 
 
 @shareable()
-def _multiply(pool, shares, a, row, step, b, turned, out, N, K, M, lanes):
-    """out = a b, all flat: a[i · row + k · step], and b (K, M), or (M, K) if turned."""
-    pool = pool if shares else 0
-    tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
-    panels, wide = -(-M // (WIDTH * lanes)), WIDTH * lanes
-    rows, columns = _cuts(tiles, N, tiles), _cuts(panels - 1, wide, 1)
-    wanted = PARTS * threads_of(pool)
-    groups = min(panels, max(-(-panels // GROUP), wanted))
-    chunks = min(tiles, -(-wanted // groups))
-    slabs = -(-K // DEPTH)
-    for slab in range(slabs):
-        first = slab * K // slabs
-        depth = (slab + 1) * K // slabs - first
-        left = a, rows[:-1] * row + first * step, row, step
-        if a.nbytes > LARGE or row * a.itemsize % ALIAS == 0:
-            packed = vectors.aligned(tiles * high * depth, a)
-            packing = a, step == 1, K, N, first, depth, rows, lanes, packed, high, 0
-            together(pool, _pack, tiles, max(-(-tiles // TOGETHER), threads_of(pool)), packing)
-            left = packed, _cuts(tiles - 1, high * depth, 1), 1, high
-        arguments = groups, chunks, b, turned, K, columns, first, depth, left, out, rows, M, lanes
-        together(pool, _parts, groups * chunks, groups * chunks, arguments)
+def _multiply(start, stop, parts, left, b, turned, out, N, K, M, lanes):
+    """Compute some of so many parts of out = a b: b is (K, M), or (M, K) if turned.
+
+    left: a, how far its next row and its next column are, and its next tile if it is packed
+    """
+    wide, tiles, registers = WIDTH * lanes, -(-N // HEIGHT), -(-M // lanes)
+    few, slabs, panel = tiles <= MANY, -(-K // DEPTH), WIDTH * tiles
+    pieces = wide, 1
+    packed = scratch(GROUP * wide * -(-K // slabs), b.dtype)
+    at = _cut(start, parts, tiles * registers, panel, turned and few)
+    stop = _cut(stop, parts, tiles * registers, panel, turned and few)
+    while at < stop:
+        begin = at // panel
+        width = min(WIDTH, registers - begin * WIDTH)
+        top, bottom, end = (at - begin * panel) // width, tiles, begin + 1
+        if top == 0 and stop // panel > begin:
+            end = min(stop // panel, begin + GROUP)
+        else:
+            bottom = min(tiles, (stop - begin * panel) // width)
+        there = begin  # the first panel that is packed
+        if few and not turned:  # b may end before the last panel's last register does
+            there = end - (end * wide > M and M % lanes > 0)
+        for slab in range(slabs):
+            first = slab * K // slabs
+            depth = (slab + 1) * K // slabs - first
+            if begin < there:
+                _tiles(left, top, bottom, b, first * M + begin * wide, M, wide, begin, there,
+                       first, depth, out, N, M, wide)  # fmt: skip
+            if there < end:
+                _pack(there, end, pieces, b, turned, K, M, first, depth, lanes, packed, wide)
+                _tiles(left, top, bottom, packed, 0, wide, wide * depth, there, end,
+                       first, depth, out, N, M, wide)  # fmt: skip
+        at = min(stop, end * panel)
 
 
 def _flat(x):
@@ -173,8 +184,15 @@ def _product(y, a, b):
         _clear(1, y.size, y.reshape(-1))
     else:
         (a, row, step), (b, _, turned) = _flat(a), _flat(b)
-        shares = int(N * K * M > SERIAL)
-        _multiply(OWNER, shares, a, row, step, b, turned > 1, y.reshape(-1), N, K, M, lanes)
+        threads, high = get_num_threads() if N * K * M > SERIAL else 1, 0
+        if a.nbytes > LARGE or row * a.itemsize % ALIAS == 0:
+            tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
+            packed = np.empty(tiles * high * K, a.dtype)
+            pieces = max(-(-tiles // TOGETHER), threads) if threads > 1 else 1
+            _pack_left(pieces, tiles, a, row == 1, N, K, lanes, packed, high)
+            a, row, step, high = packed, 1, high, high * K
+        parts, left = PARTS * threads if threads > 1 else 1, (a, row, step, high)
+        _multiply(parts, parts, parts, left, b, turned > 1, y.reshape(-1), N, K, M, lanes)
 
 
 @shareable()

@@ -28,27 +28,40 @@ class Job(NamedTuple):
     kept: Any
 
 
-def collected(kernel, /, *arrays, **static) -> list[Job] | None:
-    """Return the jobs that a call of the kernel would do, or None if it does more than jobs."""
+def collected(kernel, /, *arrays, **static) -> list[Any] | None:
+    """Return the jobs that a call of the kernel would do, or None if it does more than jobs.
+
+    Between the jobs may be functions, which Python must call: see each_time.
+    """
     if not getattr(kernel, "only_jobs", False):
         return None
     call = partial(getattr(kernel, "__wrapped__", kernel), *arrays, **static)
     collecting.jobs = []
     try:
         call()
-        return [job._replace(kept=(call, job.kept)) for job in collecting.jobs]
+        return [
+            job._replace(kept=(call, job.kept)) if isinstance(job, Job) else job
+            for job in collecting.jobs
+        ]
     except CopyNeeded:
         return None
     finally:
         collecting.jobs = None
 
 
+def each_time(function, *arguments):
+    """Call a function now or, if jobs are collected, whenever it is the turn of the next one."""
+    if collecting.jobs is None:
+        function(*arguments)
+    else:
+        collecting.jobs.append(partial(function, *arguments))
+
+
 def shareable(**options):
     """Compile task(start, stop, *arguments), to be called with (pieces, count, *arguments).
 
     task: does what range(start, stop) stands for, of range(count)
-    pieces: into which the work can be cut; with fewer than two, the calling thread does it. If it
-        is pool.OWNER, the task is task(pool, count, *arguments), and shares work by `together`
+    pieces: into which the work can be cut; with fewer than two, the calling thread does it
     options: of `jit`
     """
 
@@ -86,10 +99,11 @@ class Jobs:
     def __init__(self, jobs):
         self._kept = jobs
         self._numbers = np.array([job[:4] for job in jobs], np.int64)
+        self._address = self._numbers.ctypes.data
 
     def __call__(self):
-        done = pool.run_all(team(), self._numbers)
-        if done < len(self._numbers):
+        done = pool.run_all(team(), self._address, len(self._kept))
+        if done < len(self._kept):
             call, _ = self._kept[done].kept
             call()  # so the kernel says what is wrong, if it can
             raise MemoryError(FAILED)

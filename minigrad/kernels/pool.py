@@ -6,26 +6,22 @@ no worker is active. A worker is active from before it looks for an open job unt
 it: so a job stays as it is while a worker is in it, and one that comes too late finds it closed.
 """
 
-from numba.extending import register_jitable
-
 from minigrad.kernels.atomics import (
     add,
-    bound,
     call_bound,
     call_lock,
     get,
     nanoseconds,
     pause,
     put,
-    room,
     swap,
 )
 from minigrad.kernels.compile import jit
+from minigrad.kernels.scratch import give_back
 
 SPIN = 1_000_000  # nanoseconds that a worker looks for a job before it sleeps
 PATIENCE = 100_000  # nanoseconds that a job may lose before that counts
 OFTEN = 10  # the pool rests when more than a tenth of the time is lost
-OWNER = -1  # in place of a job's number of pieces
 REST_FROM, REST_TO = 4_000_000, 256_000_000  # nanoseconds that it rests
 
 # Where the numbers of a pool are in its block. What one thread writes while others read lies in a
@@ -53,6 +49,14 @@ def _own_time(pool):
 
 
 @jit()
+def _do(function, start, stop, data):
+    """Do a part of a job, and return 1 if it raised an error, else 0."""
+    failed = call_bound(function, start, stop, data)
+    give_back()
+    return failed
+
+
+@jit()
 def _take_pieces(pool, me):
     """Do pieces of the job until all are taken, and return how many were done here.
 
@@ -68,7 +72,7 @@ def _take_pieces(pool, me):
             piece = add(pool, following, 1)
             if piece < end:
                 start, stop = piece * count // pieces, (piece + 1) * count // pieces
-                if call_bound(function, start, stop, data):
+                if _do(function, start, stop, data):
                     put(pool, FAILED, 1)
                 done += 1
     return done
@@ -146,14 +150,9 @@ def _lose(pool, lost, now):
 
 @jit()
 def run(pool, function, data, count, pieces):
-    """Do a job, and return 1 if it raised an error, else 0.
-
-    An OWNER gets the pool, or 0, in place of where to start, and makes jobs itself.
-    """
-    if pieces == OWNER:
-        return call_bound(function, pool, count, data)
+    """Do a job, and return 1 if it raised an error, else 0."""
     if not _may_share(pool, pieces):
-        return call_bound(function, 0, count, data)
+        return _do(function, 0, count, data)
     start, own_start = _now(pool), _own_time(pool)
     put(pool, FUNCTION, function)
     put(pool, DATA, data)
@@ -181,35 +180,15 @@ def run(pool, function, data, count, pieces):
 
 
 @jit()
-def threads_of(pool):
-    """Return how many threads there are, 1 if the calling thread is alone."""
-    return get(pool, WORKERS) + 1 if pool else 1
-
-
-@register_jitable
-def together(pool, task, count, pieces, arguments):
-    """Do task(start, stop, *arguments) for ranges that make up range(count), by whoever is free.
-
-    This is for compiled code. pool: what `team` returns. pieces: as many as there are ranges, or
-    one if the calling thread is alone. Raises MemoryError if a task raises anything
-    """
-    data = room()
-    function = bound(task, arguments, data)
-    if run(pool, function, data, count, pieces):
-        raise MemoryError("a kernel had not enough memory for its own arrays")
-
-
-@jit()
-def run_all(pool, jobs):
-    """Do the jobs one after another: rows of a function, its data, count and pieces.
+def run_all(pool, jobs, number):
+    """Do so many jobs one after another: in memory, each is a function, data, count and pieces.
 
     Return how many were done: all of them, unless one raised an error.
     """
-    for number in range(len(jobs)):
-        function, data, count, pieces = jobs[number]
-        if run(pool, function, data, count, pieces):
-            return number
-    return len(jobs)
+    for i in range(0, 4 * number, 4):
+        if run(pool, get(jobs, i), get(jobs, i + 1), get(jobs, i + 2), get(jobs, i + 3)):
+            return i // 4
+    return number
 
 
 @jit()

@@ -121,7 +121,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def team(share=True) -> int:
-    """Return the pool's address for `together`, or 0 if the calling thread does the work alone."""
+    """Return the pool's address, or 0 if the calling thread does the work alone."""
     if not share or processors.get_num_threads() == 1:
         return 0
     current = _Current.pool

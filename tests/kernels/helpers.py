@@ -8,10 +8,12 @@ whole one: a function that rounds n times is allowed n ulps, and a sum of N term
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from numba.core.runtime import _nrt_python, rtsys
 
 from minigrad import kernels, ops
 from minigrad.core.interpreter import current
@@ -180,3 +182,13 @@ def output(code, folder=ROOT, **settings):
     done = python(code, folder, **settings)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@contextmanager
+def allocations():
+    """Give a function that returns how many arrays compiled code has allocated in the block."""
+    _nrt_python.memsys_enable_stats()
+    try:
+        yield lambda: rtsys.get_allocation_stats().alloc
+    finally:
+        _nrt_python.memsys_disable_stats()

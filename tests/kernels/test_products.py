@@ -5,6 +5,7 @@ A sum of K products is allowed K · eps · the sum of their absolute values; a b
 
 import math
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad import ops
-from minigrad.kernels.tile import HEIGHT
+from minigrad.kernels import gemm
+from minigrad.kernels.tile import HEIGHT, WIDTH
 from tests.kernels.helpers import (
     LANES,
     absolute,
@@ -103,6 +105,18 @@ def test_a_product_cut_into_pieces(dtype, shape, left, right):
     assert_product(accelerated(ops.bmm, a, b), a, b)
     arrays = [a, b.T, generator.standard_normal(M).astype(dtype)]
     assert_linear(accelerated(ops.linear, *arrays), arrays)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 5), st.booleans())
+def test_parts_follow_one_another_and_threads_have_equal_shares(tiles, registers, threads, whole):
+    total, parts = tiles * registers, gemm.PARTS * threads
+    cut = partial(gemm._cut.py_func, parts=parts, total=total, panel=WIDTH * tiles, whole=whole)
+    cuts = [cut(part) for part in range(parts + 1)]
+    assert cuts == sorted(cuts)
+    assert cuts[:: gemm.PARTS] == [total * thread // threads for thread in range(threads + 1)]
+    inner = [at for at in cuts if at not in cuts[:: gemm.PARTS]]
+    assert not whole or all(at % (WIDTH * tiles) == 0 for at in inner)
 
 
 AT_THE_END_OF_MEMORY = """
