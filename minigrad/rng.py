@@ -84,14 +84,14 @@ def fork(value: int) -> Iterator[None]:
         set_state(before)
 
 
-def normal(shape, dtype=np.float32) -> np.ndarray:
-    """Draw from N(0, 1)."""
-    return _stream.generator.standard_normal(shape, dtype)
+def normal(shape, dtype=np.float32, out=None) -> np.ndarray:
+    """Draw from N(0, 1). out: the array to fill, or None for a new one"""
+    return _stream.generator.standard_normal(shape, dtype, out)
 
 
-def uniform(shape, low=0.0, high=1.0, dtype=np.float32) -> np.ndarray:
-    """Draw from the uniform distribution between low and high."""
-    draws = _stream.generator.random(shape, dtype)
+def uniform(shape, low=0.0, high=1.0, dtype=np.float32, out=None) -> np.ndarray:
+    """Draw from the uniform distribution between low and high. out: as above"""
+    draws = _stream.generator.random(shape, dtype, out)
     return draws * (high - low) + low if (low, high) != (0, 1) else draws
 
 

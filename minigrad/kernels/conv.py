@@ -26,6 +26,7 @@ from minigrad.kernels.gemm import SERIAL
 from minigrad.kernels.geometry import convolution_layout, transposed_layout
 from minigrad.kernels.jobs import shareable
 from minigrad.kernels.pooling import rearrange
+from minigrad.kernels.scratch import multiples, scratch
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile_of_places
 from minigrad.ops.images import window_places
 
@@ -35,8 +36,7 @@ SIDE = 4  # of a tile of dot products: 16 accumulators
 @jit()
 def _turn(x, pixels, padding, size, lanes):
     """The images x (B, …) side by side, at pixels; 0 at padding, and for images beyond B."""
-    out = vectors.aligned(size, x)
-    images = np.arange(len(x)) * pixels.size
+    out, images = scratch(size, x.dtype), multiples(len(x), pixels.size)
     x = x.reshape(-1)
     if images.size == lanes <= pixels.size:
         for place in padding:
@@ -55,7 +55,7 @@ def _turn(x, pixels, padding, size, lanes):
 @jit()
 def _turn_back(y, places, lanes, out):
     """out[n, p] = y[places[p] + n]"""
-    images = np.arange(len(out)) * places.size
+    images = multiples(len(out), places.size)
     out = out.reshape(-1)
     if images.size == lanes <= places.size:
         for tile in range(0, places.size, lanes):
@@ -73,7 +73,7 @@ def _correlate(x, matrix, bias, layout, lanes, out):
     pixels, padding, size, starts, terms, places, ends, results = layout
     rows = _turn(x, pixels, padding, size, lanes)
     F, M = bias.size, places.size * lanes
-    y = vectors.aligned(F * M, x)
+    y = scratch(F * M, x.dtype)
     for f in range(F):
         y[f * M : (f + 1) * M] = bias[f]
     tiles = -(-F // HEIGHT)
@@ -134,7 +134,7 @@ def _weight(x, g, layout, lanes, out):
     pixels, padding, size, starts, _, places, _, _ = layout
     rows = _turn(x, pixels, padding, size, lanes)
     F, row = len(out), places.size * lanes
-    every, count = np.arange(0, F * row, lanes), g.shape[1] * places.size
+    every, count = multiples(F * places.size, lanes), g.shape[1] * places.size
     turned = _turn(g, every[:count], every[count:], F * row, lanes)
     for i in range(0, F, SIDE):
         f = min(i, F - SIDE)

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import ops, rng
 from minigrad.kernels.compile import accelerates, flat, like
-from minigrad.kernels.jobs import shareable
+from minigrad.kernels.jobs import each_time, shareable
 from minigrad.kernels.scalars import inline
 
 PIECE = 2**13  # counters that a thread takes at a time
@@ -38,8 +38,9 @@ def _one_if(word, p):
 
 
 @shareable(fastmath=False)
-def _singles(start, stop, p, q, k0, k1, k2, y, z):
+def _singles(start, stop, p, q, key, y, z):
     """The first half of the draws takes the first words, the second half the second ones."""
+    k0, k1, k2 = key[0], key[1], key[2]
     p, q, y, z = p[start:stop], q[start:stop], y[start:stop], z[start:stop]
     for i in range(q.size):
         a, b = _threefry(np.uint32(start + i), k0, k1, k2)
@@ -50,7 +51,8 @@ def _singles(start, stop, p, q, k0, k1, k2, y, z):
 
 
 @shareable(fastmath=False)
-def _doubles(start, stop, p, k0, k1, k2, y):
+def _doubles(start, stop, p, key, y):
+    k0, k1, k2 = key[0], key[1], key[2]
     p, y = p[start:stop], y[start:stop]
     for i in range(p.size):
         a, b = _threefry(np.uint32(start + i), k0, k1, k2)
@@ -58,10 +60,15 @@ def _doubles(start, stop, p, k0, k1, k2, y):
         y[i] = 1.0 if whole * 2.0**-53 < p[i] else 0.0
 
 
-@accelerates(ops.bernoulli, lambda p: like(p) if p.size < 2**32 else None)
+def _draw(key):
+    key[:] = rng.key()
+
+
+@accelerates(ops.bernoulli, lambda p: like(p) if p.size < 2**32 else None, only_jobs=True)
 def bernoulli(y, p):
-    keys, p, y = rng.key(), flat(p), flat(y)
+    key, p, y = np.empty(3, np.uint32), flat(p), flat(y)
+    each_time(_draw, key)
     if p.dtype == np.float64:
-        return _doubles(p.size // PIECE, p.size, p, *keys, y)
+        return _doubles(p.size // PIECE, p.size, p, key, y)
     half = (p.size + 1) // 2
-    _singles(half // PIECE, half, p[:half], p[half:], *keys, y[:half], y[half:])
+    _singles(half // PIECE, half, p[:half], p[half:], key, y[:half], y[half:])

@@ -1,4 +1,4 @@
-"""These kernels compute the statistics of batch normalisation, and its gradient.
+"""These kernels compute the statistics of batch normalisation, their averages, and its gradient.
 
 They see x (N, C, L) as rows (N, C · L), with L columns for each channel. A piece is a range of
 channels. A thread goes through its piece row by row, in the order of memory, whether L is large or
@@ -7,9 +7,10 @@ channels. A thread goes through its piece row by row, in the order of memory, wh
 
 import numpy as np
 
-from minigrad.kernels.compile import accelerates, contiguous, jit
+from minigrad.kernels.compile import accelerates, contiguous, flat, jit
 from minigrad.kernels.jobs import shareable
-from minigrad.ops import normalization
+from minigrad.kernels.scratch import scratch, zeros
+from minigrad.ops import normalization, updates
 
 PIECES = 16  # that the channels are divided into, at most,
 PIECE = 2**12  # unless so few elements would be left to one
@@ -18,7 +19,7 @@ PIECE = 2**12  # unless so few elements would be left to one
 @jit()
 def _expanded(values, L):
     """Repeat each channel's value for each of its L columns."""
-    out = np.empty(values.size * L, values.dtype)
+    out = scratch(values.size * L, values.dtype)
     for c in range(values.size):
         out[c * L : (c + 1) * L] = values[c]
     return out
@@ -34,7 +35,7 @@ def _folded(columns, L, scale, out):
 @shareable()
 def _moments(start, stop, x, L, mean, variance):
     columns, mean, variance = slice(start * L, stop * L), mean[start:stop], variance[start:stop]
-    total = np.zeros(mean.size * L)
+    total = zeros(mean.size * L, np.float64)
     for n in range(len(x)):
         row = x[n, columns]
         for j in range(row.size):
@@ -62,7 +63,7 @@ def _affine(start, stop, x, scale, shift, L, out):
 @jit()
 def _products(g, x, centre, columns):
     """Return Σ g and Σ g (x − centre) of each column."""
-    total, along = np.zeros(centre.size), np.zeros(centre.size)
+    total, along = zeros(centre.size, np.float64), zeros(centre.size, np.float64)
     for n in range(len(x)):
         cotangent, row = g[n, columns], x[n, columns]
         for j in range(row.size):
@@ -73,7 +74,10 @@ def _products(g, x, centre, columns):
 
 @jit(fastmath=False)
 def _inverse_deviation(variance, eps):
-    return variance.dtype.type(1) / np.sqrt(variance + eps)
+    r = scratch(variance.size, variance.dtype)
+    for c in range(r.size):
+        r[c] = variance.dtype.type(1) / np.sqrt(variance[c] + eps)
+    return r
 
 
 @shareable()
@@ -82,10 +86,12 @@ def _normalize_pull(start, stop, g, x, mean, variance, eps, L, out):
     r = _inverse_deviation(variance[start:stop], eps)
     centre, scale = _expanded(mean, L), _expanded(r, L)
     total, along = _products(g, x, centre, columns)
-    average, slope = np.empty_like(mean), np.empty_like(mean)
+    average, slope = scratch(mean.size, mean.dtype), scratch(mean.size, mean.dtype)
     _folded(total, L, 1 / count, average)
     _folded(along, L, 1 / count, slope)
-    average, slope = _expanded(average, L), _expanded(slope * r * r, L)
+    for c in range(mean.size):
+        slope[c] = slope[c] * r[c] * r[c]
+    average, slope = _expanded(average, L), _expanded(slope, L)
     for n in range(len(x)):
         cotangent, row, y = g[n, columns], x[n, columns], out[n, columns]
         for j in range(row.size):
@@ -97,7 +103,9 @@ def _normalized_sum(start, stop, g, x, mean, variance, eps, L, out):
     columns, out = slice(start * L, stop * L), out[start:stop]
     _, along = _products(g, x, _expanded(mean[start:stop], L), columns)
     _folded(along, L, 1.0, out)
-    out *= _inverse_deviation(variance[start:stop], eps)
+    r = _inverse_deviation(variance[start:stop], eps)
+    for c in range(out.size):
+        out[c] *= r[c]
 
 
 def _by_channel(x):
@@ -172,3 +180,30 @@ def normalized_sum(y, g, x, mean, variance, *, eps):
     rows, L = _rows(x)
     variance, eps = contiguous(variance), x.dtype.type(eps)
     _normalized_sum(*_by_channel(x), _rows(g)[0], rows, contiguous(mean), variance, eps, L, y)
+
+
+@shareable(fastmath=False)
+def _average(start, stop, running, batch, kept, momentum, correction):
+    for c in range(start, stop):
+        running[c] = kept * running[c] + momentum * (batch[c] * correction)
+
+
+def _in_place(written, *others, **static):
+    """Return that there is no result, or None if what is written isn't contiguous."""
+    return () if written.flags.carray else None
+
+
+@accelerates(updates.average_, _in_place, only_jobs=True)
+def average(running, batch, momentum, correction=1.0):
+    factors = [running.dtype.type(factor) for factor in (1 - momentum, momentum, correction)]
+    _average(1, running.size, flat(running), flat(batch), *factors)
+
+
+@shareable()
+def _add_one(start, stop, count):
+    count[0] += 1
+
+
+@accelerates(updates.add_one_, _in_place, dtypes=[np.dtype(np.int64)], only_jobs=True)
+def add_one(count):
+    _add_one(1, 1, flat(count))

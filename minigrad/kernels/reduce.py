@@ -13,6 +13,7 @@ from minigrad import ops
 from minigrad.kernels import scalars
 from minigrad.kernels.compile import accelerates, contiguous, flat, jit
 from minigrad.kernels.jobs import shareable
+from minigrad.kernels.scratch import scratch
 from minigrad.ops.reductions import axes_of, reduced_shape
 
 BLOCK = 4096  # numbers that are summed apart
@@ -41,7 +42,7 @@ def sum_row(row, sums):
 
 @shareable(fastmath=False)
 def _sum_rows(start, stop, x, out):
-    sums = np.empty(LANES, x.dtype)
+    sums = scratch(LANES, x.dtype)
     for a in range(start, stop):
         out[a] = sum_row(x[a], sums)
 
@@ -49,7 +50,7 @@ def _sum_rows(start, stop, x, out):
 @shareable()
 def _sum_columns(start, stop, x, out):
     _, N, B = x.shape
-    total = np.empty(B, x.dtype)
+    total = scratch(B, x.dtype)
     for a in range(start, stop):
         columns, result = x[a], out[a]  # LLVM makes better code of loops over flat arrays
         result[:] = 0
@@ -74,17 +75,17 @@ def _logsumexp_last(x, top, out):
 
 
 @jit(fastmath=False)
-def _log_likelihood(x, logits):
-    terms = np.empty(x.size, x.dtype)
+def _log_likelihood(x, logits, terms, sums):
     for j in range(x.size):
         terms[j] = scalars.log_bernoulli(x[j], logits[j])
-    return sum_row(terms, np.empty(LANES, x.dtype))
+    return sum_row(terms, sums)
 
 
 @shareable(fastmath=False)
 def _log_bernoulli_rows(start, stop, x, logits, out):
+    terms, sums = scratch(x.shape[1], x.dtype), scratch(LANES, x.dtype)
     for a in range(start, stop):
-        out[a] = _log_likelihood(x[a], logits[a])
+        out[a] = _log_likelihood(x[a], logits[a], terms, sums)
 
 
 def _reduced(x, *, axis, keepdims):

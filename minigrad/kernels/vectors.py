@@ -7,12 +7,11 @@ each in a few lines of LLVM. Arrays are flat and C-contiguous, and no index is c
 
 import platform
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from minigrad.kernels.compile import has, jit
+from minigrad.kernels.compile import has
 
 REGISTER = 64 if has("avx512f") else 32 if has("avx") else 16  # bytes
 # AVX-512 and ARM have twice as many registers as AVX2 and SSE.
@@ -176,15 +175,3 @@ def transpose(typing, source, rows, at, out, columns, to):
         return context.get_dummy_value()
 
     return types.void(source, rows, at, out, columns, to), generate
-
-
-@jit()
-def aligned(size, like):
-    """A flat array of like's dtype, uninitialised, whose registers lie in one line of a cache each.
-
-    To load a register that lies in two lines takes twice as long.
-    """
-    itemsize = like.itemsize
-    array = np.empty(size + REGISTER // itemsize, like.dtype)
-    skip = -array.ctypes.data % REGISTER // itemsize
-    return array[skip : skip + size]

@@ -28,6 +28,7 @@ from minigrad.kernels.compile import COMPILED
 from minigrad.kernels.elementwise import LOOPS
 from minigrad.kernels.jobs import Job, Jobs, collected, shareable  # noqa: F401
 from minigrad.kernels.reduce import LANES, sum_row  # noqa: F401  and these
+from minigrad.kernels.scratch import scratch  # noqa: F401
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.reductions import axes_of
 from minigrad.program.instructions import Instruction, Program, Value
@@ -216,8 +217,8 @@ def source(instruction: Instruction) -> str:
     else:
         lines = ["for i in range(start, stop):", *_indented(["a, b = i // rows, i % rows", *lines])]
     if sums:
-        terms = f"np.empty(({len(sums)}, row), {number})"
-        lines.insert(0, f"terms, lanes = {terms}, np.empty(LANES, {number})")
+        terms = f"scratch({len(sums)} * row, {number}).reshape({len(sums)}, row)"
+        lines.insert(0, f"terms, lanes = {terms}, scratch(LANES, {number})")
     first = f"def task(start, stop, rows, row, steps, {', '.join(names.values())}):"
     return "\n".join([first, *_indented(lines), ""])
 

@@ -15,12 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import ops, rng
 from minigrad.core.interpreter import current
 from minigrad.core.memory import array_of, count_writes, memory_of, set_gradient
 from minigrad.core.tensor import Tensor, owned
 from minigrad.program.instructions import Program, Value
 from minigrad.structures import rebuilt
 
+# Draws without operands, and what fills an array that it is given with them.
+FILLS: dict[Any, Any] = {ops.randn: rng.normal, ops.rand: rng.uniform}
 LINE = 64  # bytes: where an array begins, because a register is as wide
 
 
@@ -49,9 +52,9 @@ class Replay:
         arrays = self._inputs | self._states | made
         steps = [call for i in program.instructions for call in self._calls_of(i, arrays)]
         calls: list[Any] = []
-        for are_jobs, some in groupby(steps, lambda call: isinstance(call, tuple)):
+        for functions, some in groupby(steps, callable):
             several = [*some]  # jobs that follow one another are one call
-            calls += [self._loops.Jobs(several)] if are_jobs else several
+            calls += several if functions else [self._loops.Jobs(several)]
         lent = {y.memory: array.base for y, array in made.items() if y.memory in own}
         self._made = arrays, calls, lent, [*map(sys.getrefcount, lent.values())]
 
@@ -70,6 +73,8 @@ class Replay:
             if kernel.results(*given, **static) is not None:
                 jobs = self._loops.collected(kernel.run, *made, *given, **static)
                 return jobs or [partial(kernel.run, *made, *given, **static)]
+        if primitive in FILLS:
+            return [partial(FILLS[primitive], out=made[0], **static)]
         return [partial(_copy_results, primitive, given, static, made)]
 
     def is_current(self) -> bool:

@@ -44,6 +44,7 @@ NORMALIZATIONS = [ops.moments, normalization._batch_norm, ops.batch_norm_pull, o
 TESTED = [
     *UNARY, *PULLS, *REDUCTIONS, *PRODUCTS, *CONVOLUTIONS, *MOVES, *NORMALIZATIONS,
     arithmetic._chain, shapes._concatenate, ops.itakura_saito, ops.bernoulli, ops.updates.adam_,
+    ops.updates.average_, ops.updates.add_one_,
 ]  # fmt: skip
 
 DTYPES = [np.float32, np.float64]

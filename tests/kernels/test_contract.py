@@ -11,7 +11,7 @@ from minigrad.core.primitive import evaluate
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.normalization import _batch_norm
 from minigrad.ops.shapes import _concatenate
-from minigrad.ops.updates import adam_
+from minigrad.ops.updates import adam_, add_one_, average_
 from tests.kernels.helpers import (
     ACCELERATED,
     LAYOUTS,
@@ -70,6 +70,7 @@ def _convolutions():
     return calls
 
 
+CORRECTED = {"momentum": 0.25, "correction": 64 / 63}
 CALLS = {
     **{p: [([shape], static) for shape in LIKE] for p, static in UNARY.items()},
     **{p: [([shape, shape], static) for shape in LIKE] for p, static in PULLS.items()},
@@ -104,6 +105,8 @@ CALLS = {
         ([(), *([shape] * 3 + [(), shape]) * 2], {"betas": (0.9, 0.99), "eps": 1e-8})
         for shape in [*LIKE, (2**14 + 3,)]
     ],
+    average_: [([s, s], how) for s in LIKE for how in ({"momentum": 0.1}, CORRECTED)],
+    add_one_: [([()], {})] * 3,
 }  # fmt: skip
 DECLINES = {ops.logsumexp}  # empty arrays; batch normalisation's have no variance, and are refused
 
@@ -112,6 +115,8 @@ def arrays_of(primitive, shapes, dtype, seed=0):
     """Random, and not negative: some are variances."""
     generator = np.random.default_rng(seed)
     arrays = [np.asarray(generator.random(shape), dtype) for shape in shapes]
+    if primitive is add_one_:
+        arrays = [np.array(7)]
     if primitive is adam_:
         arrays[0], arrays[4], arrays[9] = np.array(0.01), np.array(3), np.array(5)
     return arrays

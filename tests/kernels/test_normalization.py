@@ -15,6 +15,7 @@ from minigrad import ops
 from minigrad.core.primitive import evaluate
 from minigrad.kernels import normalize
 from minigrad.ops.normalization import _batch_norm
+from minigrad.ops.updates import average_
 from tests.kernels.helpers import (
     DTYPES,
     LAYOUTS,
@@ -213,3 +214,18 @@ def test_what_is_empty_is_left_to_the_forward(primitive):
         x, c = np.ones(shape), np.ones(shape[1])
         arrays = {1: [x], 3: [x, c, c], 4: [x, x, c, c]}[primitive.count]
         assert primitive.kernel.results(*arrays, **static_of(primitive)) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 3136])
+@both_dtypes
+def test_averages_are_those_of_the_forward_to_the_bit(dtype, size):
+    """So a run that is continued by the other backend goes on with the same statistics."""
+    running, batch = normal(size, dtype=dtype), normal(size, dtype=dtype, seed=1)
+    for static in ({"momentum": 0.1}, {"momentum": 0.3, "correction": 64 / 63}):
+        copy = running.copy()
+        average_.forward(running, batch, **static)
+        accelerated(average_, copy, batch, **static)
+        np.testing.assert_array_equal(running, copy)
+    every_second = np.zeros(2 * size, dtype)[::2]
+    evaluate(average_, (every_second, batch), {"momentum": 1.0})
+    np.testing.assert_array_equal(every_second, batch)

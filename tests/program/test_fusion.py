@@ -137,7 +137,7 @@ def test_a_loop_begins_with_the_bias_and_ends_with_sums():
     assert steps == ["add", "elu", "log_bernoulli", "multiply", "sum"]
     assert [y.shape for y in loop.results] == [(70, 40), (70,), (70,)]
     text = loops.source(loop)
-    assert "terms, lanes = np.empty((2, row), np.float64), np.empty(LANES, np.float64)" in text
+    assert "terms, lanes = scratch(2 * row, np.float64).reshape(2, row), scratch(" in text
     assert "        y1[p4] = sum_row(terms[0], lanes)\n" in text
 
 
