@@ -149,11 +149,21 @@ def _lose(pool, lost, now):
 
 
 @jit()
-def run(pool, function, data, count, pieces):
-    """Do a job, and return 1 if it raised an error, else 0."""
+def _clocks(pool):
+    """Return the time, and the calling thread's own time."""
+    return (_now(pool), _own_time(pool)) if pool else (0, 0)
+
+
+@jit()
+def _run(pool, function, data, count, pieces, clocks):
+    """Do a job, and return 1 if it raised an error, else 0; and the clocks when last compared.
+
+    Own time is a question to the system, which takes half a microsecond: it is only asked after a
+    job that took so long that it may have lost what counts.
+    """
     if not _may_share(pool, pieces):
-        return _do(function, 0, count, data)
-    start, own_start = _now(pool), _own_time(pool)
+        return _do(function, 0, count, data), clocks
+    start = _now(pool)
     put(pool, FUNCTION, function)
     put(pool, DATA, data)
     put(pool, COUNT, count)
@@ -166,17 +176,25 @@ def run(pool, function, data, count, pieces):
     _wake(pool, pieces - 1)
     done = _take_pieces(pool, 0)
     put(pool, JOB, 0)  # from here on no worker begins, but some may be in their last piece
-    ready, own = _now(pool), _own_time(pool) - own_start
+    ready, lost = _now(pool), 0
+    if ready - start > PATIENCE:  # perhaps another process took this thread's processor
+        last, clocks = clocks, _clocks(pool)
+        lost = clocks[0] - last[0] - (clocks[1] - last[1])
     while get(pool, ACTIVE):
         pause()
-    now = _now(pool)
-    # Another process took this thread's processor, or it keeps a worker from its last piece.
-    lost = ready - start - own + max(0, now - ready - 3 * own // max(done, 1))
+    now = _now(pool)  # or one keeps a worker from its last piece
+    lost += max(0, now - ready - 3 * (ready - start) // max(done, 1))
     if lost > PATIENCE:
         _lose(pool, lost, now)
     failed = get(pool, FAILED)
     put(pool, BUSY, 0)
-    return failed
+    return failed, clocks
+
+
+@jit()
+def run(pool, function, data, count, pieces):
+    """Do a job, and return 1 if it raised an error, else 0."""
+    return _run(pool, function, data, count, pieces, _clocks(pool))[0]
 
 
 @jit()
@@ -185,8 +203,11 @@ def run_all(pool, jobs, number):
 
     Return how many were done: all of them, unless one raised an error.
     """
+    clocks = _clocks(pool)
     for i in range(0, 4 * number, 4):
-        if run(pool, get(jobs, i), get(jobs, i + 1), get(jobs, i + 2), get(jobs, i + 3)):
+        job = get(jobs, i), get(jobs, i + 1), get(jobs, i + 2), get(jobs, i + 3)
+        failed, clocks = _run(pool, *job, clocks)
+        if failed:
             return i // 4
     return number
 
