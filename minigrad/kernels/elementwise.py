@@ -8,7 +8,7 @@ from minigrad.kernels.compile import accelerates, flat, like
 from minigrad.kernels.jobs import shareable
 from minigrad.ops.arithmetic import _chain
 
-PIECE = 2**14  # elements that a thread takes at a time
+PIECE = 2**12  # elements that a thread takes at a time
 
 
 def _of_one(primitive, scalar):

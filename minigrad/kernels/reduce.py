@@ -18,7 +18,7 @@ from minigrad.ops.reductions import axes_of, reduced_shape
 
 BLOCK = 4096  # numbers that are summed apart
 LANES = 64  # partial sums
-PIECE = 2**13  # elements, at least, that a thread takes at a time
+PIECE = 2**12  # elements, at least, that a thread takes at a time
 
 
 @jit(fastmath=False)
