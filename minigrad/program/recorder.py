@@ -140,7 +140,8 @@ class Recorder:
             if leaf.grad is tensor:
                 value = self.value(leaf, line)
                 self.gradients_before[value] = True
-                return self._new(tensor, "gradient", value.key, value, f"{value.name}.grad")
+                name = f"{value.name or value.origin}.grad"
+                return self._new(tensor, "gradient", value.key, value, name)
         if memory_of(tensor)[1] > self.start:
             raise RecordingError(
                 f"compile: {line}: an array of shape {array.shape} was made by Python, and a "
