@@ -128,7 +128,7 @@ class Extreme:
     def __init__(self, greatest):
         self.greatest = greatest
 
-    def random(self, shape, dtype):
+    def random(self, shape, dtype, out=None):
         unit = np.finfo(dtype).eps / 2  # draws are multiples of it, from 0 to 1 - unit
         return np.full(shape, 1 - unit if self.greatest else 0, dtype)
 
