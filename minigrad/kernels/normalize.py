@@ -6,6 +6,7 @@ channels. A thread goes through its piece row by row, in the order of memory, wh
 """
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from minigrad.kernels.compile import accelerates, contiguous, flat, jit
 from minigrad.kernels.jobs import shareable
@@ -193,7 +194,14 @@ def _in_place(written, *others, **static):
     return () if written.flags.carray else None
 
 
-@accelerates(updates.average_, _in_place, only_jobs=True)
+def _apart(running, batch, **static):
+    """Leave memory that overlaps, and numbers that aren't Python's, to the forward."""
+    (start, stop), (first, last) = byte_bounds(running), byte_bounds(batch)
+    plain = all([type(number) in (int, float) for number in static.values()])
+    return _in_place(running) if plain and (last <= start or stop <= first) else None
+
+
+@accelerates(updates.average_, _apart, only_jobs=True)
 def average(running, batch, momentum, correction=1.0):
     factors = [running.dtype.type(factor) for factor in (1 - momentum, momentum, correction)]
     _average(1, running.size, flat(running), flat(batch), *factors)
@@ -201,9 +209,10 @@ def average(running, batch, momentum, correction=1.0):
 
 @shareable()
 def _add_one(start, stop, count):
-    count[0] += 1
+    for i in range(start, stop):
+        count[i] += 1
 
 
 @accelerates(updates.add_one_, _in_place, dtypes=[np.dtype(np.int64)], only_jobs=True)
 def add_one(count):
-    _add_one(1, 1, flat(count))
+    _add_one(1, count.size, flat(count))

@@ -36,15 +36,17 @@ if HAS_KEYS:
     llvm.add_symbol(KEY, ctypes.addressof(_key))
 
 
-def _calls(name, *kinds, own=False):
-    """Return an intrinsic that calls a C function of numbers of 64 bits. own: with the key first"""
-    I64 = ir.IntType(64)
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+def _calls(name, own=False, result=I64):
+    """Return how to call a C function of numbers of 64 bits. own: with the key first"""
 
     def lower(context, builder, signature, args):
         if own:
             key = builder.module.globals.get(KEY) or ir.GlobalVariable(builder.module, I64, KEY)
             args = [builder.load(key), *args]
-        kind = ir.FunctionType(I64, [I64] * len(args))
+        kind = ir.FunctionType(result, [I64] * len(args))
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
     return lower
@@ -58,7 +60,7 @@ def _block(typing):
 
 @intrinsic
 def _set_block(typing, block):
-    return types.int64(types.int64), _calls("pthread_setspecific", own=True)
+    return types.int32(types.int64), _calls("pthread_setspecific", own=True, result=I32)
 
 
 @intrinsic
@@ -113,6 +115,7 @@ def _take(size):
         room = max(2 * get(block, SIZE) if block else 0, size + 2 * LINE)
         larger = _malloc(room)
         if larger == 0 or _set_block(larger):
+            _free(larger)
             raise MemoryError("a kernel had not enough memory for its own arrays")
         put(larger, SIZE, room)
         put(larger, LAST, block)

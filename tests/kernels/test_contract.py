@@ -106,7 +106,7 @@ CALLS = {
         for shape in [*LIKE, (2**14 + 3,)]
     ],
     average_: [([s, s], how) for s in LIKE for how in ({"momentum": 0.1}, CORRECTED)],
-    add_one_: [([()], {})] * 3,
+    add_one_: [([shape], {}) for shape in ((), *LIKE)],
 }  # fmt: skip
 DECLINES = {ops.logsumexp}  # empty arrays; batch normalisation's have no variance, and are refused
 
@@ -116,7 +116,7 @@ def arrays_of(primitive, shapes, dtype, seed=0):
     generator = np.random.default_rng(seed)
     arrays = [np.asarray(generator.random(shape), dtype) for shape in shapes]
     if primitive is add_one_:
-        arrays = [np.array(7)]
+        arrays = [np.arange(arrays[0].size).reshape(shapes[0])]
     if primitive is adam_:
         arrays[0], arrays[4], arrays[9] = np.array(0.01), np.array(3), np.array(5)
     return arrays

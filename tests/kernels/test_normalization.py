@@ -226,6 +226,13 @@ def test_averages_are_those_of_the_forward_to_the_bit(dtype, size):
         average_.forward(running, batch, **static)
         accelerated(average_, copy, batch, **static)
         np.testing.assert_array_equal(running, copy)
+    for static in ({"momentum": np.float64(0.1)}, {"momentum": 0.1, "correction": np.float32(2)}):
+        assert average_.kernel.results(running, batch, **static) is None
+    row = normal(size + 1, dtype=dtype)
+    found, want = row.copy(), row.copy()
+    average_.forward(want[1:], want[:-1], momentum=0.5)
+    evaluate(average_, (found[1:], found[:-1]), {"momentum": 0.5})
+    np.testing.assert_array_equal(found, want)
     every_second = np.zeros(2 * size, dtype)[::2]
     evaluate(average_, (every_second, batch), {"momentum": 1.0})
     np.testing.assert_array_equal(every_second, batch)

@@ -1,8 +1,10 @@
 """Memory that tasks use while they run: each thread's own, and taken once."""
 
+import os
 import threading
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +30,15 @@ def _take_several(start, stop, sizes, addresses, wrong):
     wrong[0] += (first != 0).sum()
 
 
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="not under Linux")
+
+
+def resident():
+    """How many bytes the process has in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 def take(*sizes):
     """Return the addresses of arrays of these sizes, which one task took."""
     addresses, wrong = np.zeros(len(sizes), np.int64), np.zeros(1, np.int64)
@@ -51,16 +62,16 @@ def test_a_second_task_finds_the_memory_of_the_first():
     assert take(5, 5)[0] == take(9, 9)[0]
 
 
+@needs_proc
 def test_a_block_that_is_too_large_to_keep_is_freed():
     take(2 * memory.KEPT // 8)
-    with open("/proc/self/statm") as file:
-        before = int(file.read().split()[1])
+    before = resident()
     for _ in range(5):
         take(30 * memory.KEPT // 8)
-    with open("/proc/self/statm") as file:
-        assert (int(file.read().split()[1]) - before) * 4096 < 10 * memory.KEPT
+    assert resident() - before < 10 * memory.KEPT
 
 
+@needs_proc
 def test_threads_have_memory_of_their_own_and_leave_none_behind():
     found, barrier = [], threading.Barrier(2)
 
@@ -69,10 +80,6 @@ def test_threads_have_memory_of_their_own_and_leave_none_behind():
         barrier.wait()
         assert take(300_000) == addresses
         found.extend(addresses)
-
-    def resident():
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * 4096
 
     def two_threads():
         several = [threading.Thread(target=run) for _ in range(2)]
