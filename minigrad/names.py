@@ -50,20 +50,25 @@ def named_parts(found) -> list[tuple[Any, str]]:
 
 def reachable(function) -> dict[str, object]:
     """Return the modules, optimisers and tensors in the variables of a function, and of functions
-    that it calls, by their names."""
+    that it calls, by their names; also in tuples, lists and dictionaries."""
     found: dict[str, object] = {}
-    functions, seen = [function], set()
+    functions, seen = [function], set[int]()
     for function in functions:  # which grows
         function = inspect.unwrap(getattr(function, "__func__", function))
-        if not inspect.isfunction(function) or function.__code__ in seen:
+        if not inspect.isfunction(function) or id(function.__code__) in seen:
             continue
-        seen.add(function.__code__)
+        seen.add(id(function.__code__))
         outside = inspect.getclosurevars(function)
         loaded = {i.argval for i in dis.get_instructions(function) if i.opname == "LOAD_GLOBAL"}
         named = {name: thing for name, thing in outside.globals.items() if name in loaded}
-        for name, thing in {**named, **outside.nonlocals}.items():  # no attribute of this name
+        things = [*{**named, **outside.nonlocals}.items()]  # no attribute of this name
+        for name, thing in things:  # which grows
             if isinstance(thing, (Module, Optimizer, Tensor)):
                 found.setdefault(name, thing)
+            elif isinstance(thing, (tuple, list, dict)) and id(thing) not in seen:
+                seen.add(id(thing))
+                parts = thing.items() if isinstance(thing, dict) else enumerate(thing)
+                things += [(f"{name}[{key!r}]", part) for key, part in parts]
             elif inspect.isfunction(thing) and not thing.__module__.startswith("minigrad"):
                 functions.append(thing)
     return found

@@ -45,6 +45,16 @@ class _Thread(threading.local):
 current = _Thread()  # current.interpreter is the calling thread's Interpreter
 
 
+def quietly(f, *arguments):
+    """Call f with NumPy's warnings off, also where they are off already: in a signal's handler."""
+    try:
+        return current.interpreter.quietly(f, *arguments)
+    except RuntimeError as error:
+        if "cannot enter context" not in str(error):
+            raise
+        return f(*arguments)
+
+
 class setting:
     """A setting changes the interpreter in a `with` block or in a decorated function or generator.
 

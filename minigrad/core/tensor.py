@@ -157,9 +157,9 @@ class Tensor(Methods):
     def grad(self, value: Tensor | None):
         if value is not None:
             guards.is_gradient_of(value, self)
-        self._grad = value
-        if current.interpreter.observer is not None:
+        if current.interpreter.observer is not None:  # which still sees what was there before
             current.interpreter.observer(SetGrad, (self,), {}, (value,))
+        self._grad = value
 
     @property
     def is_leaf(self) -> bool:

@@ -108,6 +108,7 @@ class Compiled:
         self._signature, self._lock = inspect.signature(function), threading.RLock()
         self._recordings: list[_Recording] = []  # the latest used first
         self._calls = self._new = 0
+        self._busy = False
 
     @property
     def program(self) -> Program:
@@ -121,24 +122,38 @@ class Compiled:
 
     def __call__(self, *args, **kwargs):
         if current.interpreter.observer is not None:  # it is traced, or a part of a recording
-            args, kwargs = _as_tensors((args, kwargs))
-            return self.function(*args, **kwargs)
+            return self._plainly(args, kwargs)
         with self._lock:
-            bound = self._signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            arguments, first = dict[str, Any](), dict[int, str]()
-            kinds = tuple([_kind(*part, arguments, first) for part in bound.arguments.items()])
-            key = kinds, current.interpreter.records, current.interpreter.accelerates
-            values = list(arguments.values())
-            recording = next((r for r in self._recordings if r.fits(key, values)), None)
-            self._calls += 1
-            if not recording or self.check_every and self._calls % self.check_every == 0:
-                return self._record(bound, arguments, key, recording)
-            if recording is not self._recordings[0]:
-                self._use(recording)
-            if recording.replay is None:
-                recording.replay = Replay(simplified(recording.program))
-            return recording.replay.run(values)
+            if self._busy:  # a signal's handler calls it, while it is called
+                return self._plainly(args, kwargs)
+            try:
+                self._busy = True
+                return self._call(args, kwargs)
+            finally:
+                self._busy = False
+
+    def _plainly(self, args, kwargs):
+        args, kwargs = _as_tensors((args, kwargs))
+        return self.function(*args, **kwargs)
+
+    def _call(self, args, kwargs):
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments, first = dict[str, Any](), dict[int, str]()
+        kinds = tuple([_kind(*part, arguments, first) for part in bound.arguments.items()])
+        key = kinds, current.interpreter.records, current.interpreter.accelerates
+        values = list(arguments.values())
+        recording = next((r for r in self._recordings if r.fits(key, values)), None)
+        self._calls += 1
+        if not recording or self.check_every and self._calls % self.check_every == 0:
+            return self._record(bound, arguments, key, recording)
+        if recording is not self._recordings[0]:
+            self._use(recording)
+        if recording.replay is None:
+            recording.replay = Replay(simplified(recording.program))
+        if not recording.replay.knows(values):
+            return self._record(bound, arguments, key, None)
+        return recording.replay.run(values)
 
     def _use(self, recording):
         """Put a recording first, and forget the last one if there are too many."""
@@ -147,8 +162,9 @@ class Compiled:
 
     def _record(self, bound, arguments, key, expected):
         """Run the function, and write down what it does. expected: what a replay would have run"""
+        own = [name for name, x in arguments.items() if isinstance(x, np.ndarray)]
         arguments, args, kwargs = _as_tensors((arguments, bound.args, bound.kwargs))
-        recorder = Recorder(self.function, arguments)
+        recorder = Recorder(self.function, arguments, own)
         with recorder.recording:
             returned = self.function(*args, **kwargs)
         program = recorder.program(returned)
@@ -213,4 +229,4 @@ def _kind(name, value, arguments, first):
             f"compile: {name} is a {type(value).__name__}; give arrays and tensors, also in "
             "tuples, lists and dictionaries, and what can be hashed, such as numbers and texts"
         ) from None
-    return name, type(value), value
+    return name, type(value), str(value) if isinstance(value, float) else value  # −0 is not 0

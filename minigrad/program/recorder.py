@@ -34,9 +34,10 @@ class Recorder:
     """Inside `with recorder.recording:` this thread's operations become instructions.
 
     function: which runs there. arguments: {name: tensor}, what it gets
+    own: names of those that nobody else has, because an array was given
     """
 
-    def __init__(self, function, arguments):
+    def __init__(self, function, arguments, own=()):
         self.recording = setting(observer=self.note)
         self.instructions: list[Instruction] = []
         self.gradients: dict[Value, Value | None] = {}
@@ -45,15 +46,15 @@ class Recorder:
         self._values: dict[int, Value] = {}  # by the array's id
         self._held: list[Any] = []  # what was seen: its ids must not be given to others meanwhile
         self._names, leaves = reachable_state(function)
-        self._leaves = {id(leaf): leaf for leaf in leaves}  # and more, as they are seen
+        self._leaves: dict[int, Tensor] = {}  # by id
+        self._before: dict[int, list[Tensor]] = {}  # by id: gradients from before, and whose
+        self._own = {id(arguments[name]) for name in own}
         for number, (name, tensor) in enumerate(arguments.items()):
-            if known := self._names.get(id(tensor)):
-                raise RecordingError(
-                    f"compile: {name} is an argument, and {known}, which the function reaches by "
-                    "itself; a replay can't know which is meant where. Give a copy"
-                )
             if id(array_of(tensor)) not in self._values:
                 self._new(tensor, "argument", number, name=name)
+            self.value(tensor)
+        for leaf in leaves:  # and more, as they are seen
+            self._know(leaf)
 
     def note(self, primitive, operands, static, results):
         """Write down what happened."""
@@ -78,7 +79,7 @@ class Recorder:
 
     def _set_gradient(self, tensor, g, line):
         leaf = self.value(tensor, line)
-        if leaf.origin == "result":
+        if leaf.origin == "result" or id(tensor) in self._own:
             return  # nobody outside the function knows it
         if g is not None and leaf not in self.gradients:  # backward looked whether there was one
             self.gradients_before.setdefault(leaf, False)
@@ -109,8 +110,21 @@ class Recorder:
     def value(self, tensor, line="") -> Value:
         """Return the Value that stands for a tensor's array."""
         if tensor.requires_grad and tensor.is_leaf:
-            self._leaves[id(tensor)] = tensor
-        return self._known(tensor) or self._found(tensor, line)
+            self._know(tensor)
+        value = self._known(tensor) or self._found(tensor, line)
+        if value.origin == "argument" and id(tensor) in self._names:
+            self._refuse_two_names(value, self._names[id(tensor)])
+        return value
+
+    def _know(self, leaf):
+        """Remember a leaf, and the gradient that it has before the function sets another."""
+        if id(leaf) in self._leaves or id(leaf) in self._own:
+            return
+        self._leaves[id(leaf)], g = leaf, leaf.grad
+        if g is not None:
+            self._before.setdefault(id(g), [g]).append(leaf)
+            if (value := self._known(g)) and value.origin == "argument":
+                self._refuse_two_names(value, f"{self._names.get(id(leaf), 'a leaf')}.grad")
 
     def _known(self, tensor):
         return self._values.get(id(array_of(tensor)))
@@ -136,12 +150,17 @@ class Recorder:
             digest = hashlib.sha256(array.tobytes()).digest()
             name = f"{array.item():.6g}" if array.size == 1 else None
             return self._new(tensor, "constant", digest, tensor, name)
-        for leaf in list(self._leaves.values()):
-            if leaf.grad is tensor:
-                value = self.value(leaf, line)
-                self.gradients_before[value] = True
-                name = f"{value.name or value.origin}.grad"
-                return self._new(tensor, "gradient", value.key, value, name)
+        if id(tensor) in self._before:
+            _, *leaves = self._before[id(tensor)]
+            if len(leaves) > 1:
+                raise RecordingError(
+                    f"compile: {line}: {len(leaves)} leaves have this gradient in common, of shape "
+                    f"{array.shape}; a replay can't know whose is meant. Give each its own"
+                )
+            value = self.value(leaves[0], line)
+            self.gradients_before[value] = True
+            name = f"{value.name or value.origin}.grad"
+            return self._new(tensor, "gradient", value.key, value, name)
         if memory_of(tensor)[1] > self.start:
             raise RecordingError(
                 f"compile: {line}: an array of shape {array.shape} was made by Python, and a "
@@ -151,6 +170,12 @@ class Recorder:
         return self._new(tensor, "state", id(tensor), tensor, self._names.get(id(tensor)))
 
     # ---- what is refused
+
+    def _refuse_two_names(self, argument, known):
+        raise RecordingError(
+            f"compile: {argument.name} is an argument, and {known}, which the function reaches by "
+            "itself; a replay can't know which is meant where. Give a copy"
+        )
 
     def _refuse_reading(self, tensor):
         value = self._known(tensor)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import ops, rng
-from minigrad.core.interpreter import current
+from minigrad.core.guards import is_writable
+from minigrad.core.interpreter import current, quietly
 from minigrad.core.memory import array_of, count_writes, memory_of, set_gradient
 from minigrad.core.tensor import Tensor, owned
 from minigrad.program.instructions import Program, Value
@@ -81,6 +82,15 @@ class Replay:
         """Return whether all states still have the arrays that the calls are made for."""
         return all([array_of(x.source) is array for x, array in self._states.items()])
 
+    def knows(self, arguments) -> bool:
+        """Return whether no memory that is written has a name that it had not when recorded."""
+        written = {id(memory): None for memory in self._memories}
+        given = [(x, x.tensor(arguments)) for x in self._inputs]
+        names = [(x.memory, id(memory_of(y))) for x, y in given if isinstance(y, Tensor)]
+        for x in self._written_inputs:
+            written |= {now: memory for memory, now in names if memory == x.memory}
+        return all([written.get(now, memory) == memory for memory, now in names])
+
     # ---- a call
 
     def run(self, arguments):
@@ -88,15 +98,18 @@ class Replay:
         program = self.program
         self._read(arguments)
         written = [(x, x.tensor(arguments)) for x in self._written_inputs]
+        for _, given in written:
+            if isinstance(given, Tensor):
+                is_writable("compile", given)
         leaves = [leaf.tensor(arguments) for leaf, _ in program.gradients]
         for tensor in leaves:  # should the run fail, what it made is nobody's gradient
             set_gradient(tensor, None)
         *_, lent, references = self._made
-        if [*map(sys.getrefcount, lent.values())] != references:  # somebody keeps the last ones
-            self._prepare(lends=False)
+        if [*map(sys.getrefcount, lent.values())] != references:
+            self._prepare(lends=False)  # somebody keeps some of them, and gets copies from now on
         arrays, calls, lent, _ = self._made
         count_writes(self._memories)
-        current.interpreter.quietly(_run, calls)
+        quietly(_run, calls)
         for value, given in written:
             if isinstance(given, Tensor):  # an array was copied before
                 count_writes([memory_of(given)])

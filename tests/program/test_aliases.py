@@ -96,7 +96,7 @@ def test_a_gradient_from_before_the_call_is_written_where_it_is(more):
 def test_a_write_where_two_gradients_are_views_of_one_memory_is_refused():
     ps, g = [Tensor([1.0, 2.0], requires_grad=True) for _ in range(2)], Tensor([3.0, 4.0, 5.0])
     ps[0].grad, ps[1].grad = g[:2], g[1:]
-    with pytest.raises(RecordingError, match="state.grad and state.grad are views of one memory"):
+    with pytest.raises(RecordingError, match=r"ps\[0\].grad and ps\[1\].grad are views of"):
         mg.compile(lambda: [ps[0] * ps[1], ps[0].grad.copy_(ps[0].grad + ps[1].grad)][:0])()
 
 
