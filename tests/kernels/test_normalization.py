@@ -15,7 +15,7 @@ from minigrad import ops
 from minigrad.core.primitive import evaluate
 from minigrad.kernels import normalize
 from minigrad.ops.normalization import _batch_norm
-from minigrad.ops.updates import average_
+from minigrad.ops.updates import add_one_, average_
 from tests.kernels.helpers import (
     DTYPES,
     LAYOUTS,
@@ -236,3 +236,12 @@ def test_averages_are_those_of_the_forward_to_the_bit(dtype, size):
     every_second = np.zeros(2 * size, dtype)[::2]
     evaluate(average_, (every_second, batch), {"momentum": 1.0})
     np.testing.assert_array_equal(every_second, batch)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 4)])
+def test_every_count_goes_up_by_one(shape):
+    counts = np.arange(math.prod(shape) + 2)
+    evaluate(add_one_, (counts[1:-1].reshape(shape),), {})
+    want = np.arange(counts.size)
+    want[1:-1] += 1
+    np.testing.assert_array_equal(counts, want)
