@@ -6,8 +6,9 @@ numbers that are read for one k after another lie side by side, while in b they 
 or cross lines of the cache, or be a column. Of a, single numbers are read, by strides; only a large
 a is packed, too, tile by tile.
 
-    for each part of y, which is some panels wide and some tiles high:
-        for each slab of K, at most DEPTH deep:
+    for each slab of K, at most DEPTH deep:
+        perhaps pack a's tiles
+        for each part of y, which is some panels wide and some tiles high:
             perhaps pack the part's panels of b             # these stay in a core's cache
             for each block of the part's tiles:             # and so does its part of a
                 for each panel:
@@ -84,11 +85,11 @@ def _pack(begin, end, pieces, b, turned, K, M, first, depth, lanes, packed, widt
 
 
 @shareable()
-def _pack_left(start, stop, a, turned, N, K, lanes, packed, high):
-    """Pack tiles of a, which is (N, K), or (K, N) if turned."""
-    tiles, size = -(-N // HEIGHT), high * K
+def _pack_left(start, stop, a, turned, N, K, first, depth, lanes, packed, high):
+    """Pack a slab of some tiles of a, which is (N, K), or (K, N) if turned."""
+    tiles, size = -(-N // HEIGHT), high * depth
     some = packed[start * size : stop * size]
-    _pack(start, stop, (N, tiles), a, not turned, K, N, 0, K, lanes, some, high)
+    _pack(start, stop, (N, tiles), a, not turned, K, N, first, depth, lanes, some, high)
 
 
 @jit()
@@ -107,7 +108,7 @@ def _tiles(left, top, bottom, b, at, below, apart, begin, end, first, depth, out
         for panel in range(begin, end):
             for t in range(highest, lowest):
                 i = t * N // tiles
-                p = (t * high if high else i * row) + first * step
+                p = t * high if high else i * row + first * step
                 tile((t + 1) * N // tiles - i, min(wide, M - panel * wide), a, p, row, step,
                      b, at + (panel - begin) * apart, below, depth,
                      out, i * M + panel * wide, M, first > 0)  # fmt: skip
@@ -128,15 +129,15 @@ def _cut(part, parts, total, panel, whole):
 
 
 @shareable()
-def _multiply(start, stop, parts, left, b, turned, out, N, K, M, lanes):
-    """Compute some of so many parts of out = a b: b is (K, M), or (M, K) if turned.
+def _multiply(start, stop, parts, left, b, turned, out, N, K, M, first, depth, lanes):
+    """Add a slab's products to some of so many parts of out = a b; the first slab's are the first.
 
     left: a, how far its next row and its next column are, and its next tile if it is packed
+    b: (K, M), or (M, K) if turned
     """
     wide, tiles, registers = WIDTH * lanes, -(-N // HEIGHT), -(-M // lanes)
-    few, slabs, panel = tiles <= MANY, -(-K // DEPTH), WIDTH * tiles
-    pieces = wide, 1
-    packed = scratch(GROUP * wide * -(-K // slabs), b.dtype)
+    few, panel, pieces = tiles <= MANY, WIDTH * tiles, (wide, 1)
+    packed = scratch(GROUP * wide * depth, b.dtype)
     at = _cut(start, parts, tiles * registers, panel, turned and few)
     stop = _cut(stop, parts, tiles * registers, panel, turned and few)
     while at < stop:
@@ -150,16 +151,13 @@ def _multiply(start, stop, parts, left, b, turned, out, N, K, M, lanes):
         there = begin  # the first panel that is packed
         if few and not turned:  # b may end before the last panel's last register does
             there = end - (end * wide > M and M % lanes > 0)
-        for slab in range(slabs):
-            first = slab * K // slabs
-            depth = (slab + 1) * K // slabs - first
-            if begin < there:
-                _tiles(left, top, bottom, b, first * M + begin * wide, M, wide, begin, there,
-                       first, depth, out, N, M, wide)  # fmt: skip
-            if there < end:
-                _pack(there, end, pieces, b, turned, K, M, first, depth, lanes, packed, wide)
-                _tiles(left, top, bottom, packed, 0, wide, wide * depth, there, end,
-                       first, depth, out, N, M, wide)  # fmt: skip
+        if begin < there:
+            _tiles(left, top, bottom, b, first * M + begin * wide, M, wide, begin, there,
+                   first, depth, out, N, M, wide)  # fmt: skip
+        if there < end:
+            _pack(there, end, pieces, b, turned, K, M, first, depth, lanes, packed, wide)
+            _tiles(left, top, bottom, packed, 0, wide, wide * depth, there, end,
+                   first, depth, out, N, M, wide)  # fmt: skip
         at = min(stop, end * panel)
 
 
@@ -184,15 +182,20 @@ def _product(y, a, b):
         _clear(1, y.size, y.reshape(-1))
     else:
         (a, row, step), (b, _, turned) = _flat(a), _flat(b)
-        threads, high = get_num_threads() if N * K * M > SERIAL else 1, 0
-        if a.nbytes > LARGE or row * a.itemsize % ALIAS == 0:
-            tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
-            packed = np.empty(tiles * high * K, a.dtype)
-            pieces = max(-(-tiles // TOGETHER), threads) if threads > 1 else 1
-            _pack_left(pieces, tiles, a, row == 1, N, K, lanes, packed, high)
-            a, row, step, high = packed, 1, high, high * K
-        parts, left = PARTS * threads if threads > 1 else 1, (a, row, step, high)
-        _multiply(parts, parts, parts, left, b, turned > 1, y.reshape(-1), N, K, M, lanes)
+        threads = get_num_threads() if N * K * M > SERIAL else 1
+        parts, slabs = PARTS * threads if threads > 1 else 1, -(-K // DEPTH)
+        tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
+        packs = a.nbytes > LARGE or row * a.itemsize % ALIAS == 0
+        packed = np.empty(tiles * high * -(-K // slabs) if packs else 0, a.dtype)
+        for slab in range(slabs):
+            first = slab * K // slabs
+            depth, left = (slab + 1) * K // slabs - first, (a, row, step, 0)
+            if packs:
+                pieces = max(-(-tiles // TOGETHER), threads) if threads > 1 else 1
+                _pack_left(pieces, tiles, a, row == 1, N, K, first, depth, lanes, packed, high)
+                left = packed, 1, high, high * depth
+            y, right = y.reshape(-1), (b, turned > 1)
+            _multiply(parts, parts, parts, left, *right, y, N, K, M, first, depth, lanes)
 
 
 @shareable()
