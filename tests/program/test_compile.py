@@ -1,9 +1,7 @@
 """What `compile` promises: the bits of eager steps, whatever happens between the calls."""
 
 import contextlib
-import gc
 import threading
-import tracemalloc
 import warnings
 
 import numpy as np
@@ -324,20 +322,3 @@ def test_a_method_can_be_compiled():
     two, three = Scale(2), Scale(3)
     for i in range(3):
         assert two(np.float32([i])).item() == 2 * i and three(np.float32([i])).item() == 3 * i
-
-
-def test_memory_is_flat_over_many_replays():
-    step, model, adam = perceptron()
-    step = mg.compile(step)
-    x = images(0, 4)
-    for _ in range(20):
-        step(x)
-    gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(2000):
-        step(x)
-    gc.collect()
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert grown < 20_000

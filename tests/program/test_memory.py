@@ -78,6 +78,20 @@ def test_a_replay_of_the_gan_allocates_no_array_but_its_results(kind):
     assert_allocates_nothing(step, x, eagerly=2**21)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("draw", [mg.randn, mg.rand])
+def test_draws_into_planned_memory_are_those_of_eager(draw, dtype):
+    def step(x):
+        return x * draw(shape=(3, 5), dtype=dtype), draw(shape=(), dtype=dtype)
+
+    def drawn(f):
+        mg.random.seed(3)
+        return [y.numpy() for _ in range(4) for y in f(Tensor(np.ones(5, dtype)))]
+
+    for one, other in zip(drawn(mg.compile(step)), drawn(step), strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+
+
 def small_step():
     model = nn.Sequential(nn.Linear(5, 7), nn.ELU(), nn.Linear(7, 3))
     adam = optim.Adam(model.parameters())
