@@ -92,7 +92,10 @@ def normal(shape, dtype=np.float32, out=None) -> np.ndarray:
 def uniform(shape, low=0.0, high=1.0, dtype=np.float32, out=None) -> np.ndarray:
     """Draw from the uniform distribution between low and high. out: as above"""
     draws = _stream.generator.random(shape, dtype, out)
-    return draws * (high - low) + low if (low, high) != (0, 1) else draws
+    if (low, high) != (0, 1):
+        draws *= high - low
+        draws += low
+    return draws
 
 
 def bernoulli(p) -> np.ndarray:

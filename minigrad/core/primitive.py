@@ -22,7 +22,7 @@ import numpy as np
 from minigrad.core import contracts, guards
 from minigrad.core.dtypes import FLOAT32, convert, operands_of_one_dtype
 from minigrad.core.graph import Node
-from minigrad.core.interpreter import current
+from minigrad.core.interpreter import current, is_quiet_already
 from minigrad.core.tensor import Tensor, clock, owned
 
 P = ParamSpec("P")  # the parameters of a forward, and of its operation
@@ -193,9 +193,9 @@ def bind(primitive, values, static):
         else:
             found = evaluate(primitive, arrays, static, interpreter.quietly)
     except (ValueError, TypeError, RuntimeError) as error:
-        if "cannot enter context" not in str(error):
+        if not is_quiet_already(error):
             raise contracts.explained(error, primitive, operands) from None
-        found = evaluate(primitive, arrays, static)  # inside another forward, and so quiet already
+        found = evaluate(primitive, arrays, static)
     several = found.__class__ is tuple
     if primitive.guarded and primitive.writes:
         results, several = primitive.written(operands), False

@@ -181,21 +181,20 @@ def _product(y, a, b):
     elif K == 0 or y.size == 0:
         _clear(1, y.size, y.reshape(-1))
     else:
-        (a, row, step), (b, _, turned) = _flat(a), _flat(b)
+        (a, row, step), (b, _, below), out = _flat(a), _flat(b), y.reshape(-1)
         threads = get_num_threads() if N * K * M > SERIAL else 1
         parts, slabs = PARTS * threads if threads > 1 else 1, -(-K // DEPTH)
         tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
         packs = a.nbytes > LARGE or row * a.itemsize % ALIAS == 0
         packed = np.empty(tiles * high * -(-K // slabs) if packs else 0, a.dtype)
         for slab in range(slabs):
-            first = slab * K // slabs
-            depth, left = (slab + 1) * K // slabs - first, (a, row, step, 0)
+            first, left = slab * K // slabs, (a, row, step, 0)
+            depth = (slab + 1) * K // slabs - first
             if packs:
                 pieces = max(-(-tiles // TOGETHER), threads) if threads > 1 else 1
                 _pack_left(pieces, tiles, a, row == 1, N, K, first, depth, lanes, packed, high)
                 left = packed, 1, high, high * depth
-            y, right = y.reshape(-1), (b, turned > 1)
-            _multiply(parts, parts, parts, left, *right, y, N, K, M, first, depth, lanes)
+            _multiply(parts, parts, parts, left, b, below > 1, out, N, K, M, first, depth, lanes)
 
 
 @shareable()

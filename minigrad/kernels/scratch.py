@@ -3,6 +3,8 @@
 `scratch` takes a part of a block that belongs to the calling thread. After the task all of the
 block is free again. A thread has none at first; when a block is too small for a task, the thread
 gets a larger one, and from then on such a task finds room. Blocks are freed when their thread ends.
+
+Only tasks may take from it: pool.py gives it back after each, and nobody else does.
 """
 
 import ctypes
@@ -20,7 +22,7 @@ from minigrad.kernels.atomics import get, put
 from minigrad.kernels.compile import jit
 
 KEPT = 2**23  # bytes: a larger block is freed after the task
-LINE = 64  # bytes: where an array begins, because a register is as wide
+LINE = 64  # bytes of the cache, in which arrays begin: a register in two lines is loaded twice
 SIZE, TAKEN, LAST = range(3)  # what a block begins with: two sizes in bytes, and the block before
 HEAD = 24  # bytes that these take
 
@@ -116,7 +118,7 @@ def _take(size):
         larger = _malloc(room)
         if larger == 0 or _set_block(larger):
             _free(larger)
-            raise MemoryError("a kernel had not enough memory for its own arrays")
+            raise MemoryError  # jobs.py says it in words
         put(larger, SIZE, room)
         put(larger, LAST, block)
         block, at = larger, _first(larger)
