@@ -142,11 +142,11 @@ def _as_tensor(name, value, dtype):
 
 
 def _new(value, dtype=None):
-    """Return a tensor; numbers and lists, which stand in the program's text, become constants."""
+    """Return a tensor; numbers, also NumPy's, and lists of them become constants."""
     text = value
     while isinstance(text, (list, tuple)) and text:
         text = text[0]
-    if isinstance(text, (bool, int, float, complex)):
+    if isinstance(text, (bool, int, float, complex, np.generic)):
         return constant(value, dtype)
     return Tensor(value, dtype=dtype)
 

@@ -106,6 +106,9 @@ class Compiled:
         self.function, self.name = function, getattr(function, "__name__", "the function")
         self.check_every = whole("compile", "check_every", check_every, 0)
         self._signature, self._lock = inspect.signature(function), threading.RLock()
+        kinds = {p.kind for p in self._signature.parameters.values()}
+        simple = kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        self._positional = len(self._signature.parameters) if simple else None
         self._recordings: list[_Recording] = []  # the latest used first
         self._calls = self._new = 0
         self._busy = False
@@ -137,10 +140,9 @@ class Compiled:
         return self.function(*args, **kwargs)
 
     def _call(self, args, kwargs):
-        bound = self._signature.bind(*args, **kwargs)
-        bound.apply_defaults()
+        bound = self._bound(args, kwargs)
         arguments, first = dict[str, Any](), dict[int, str]()
-        kinds = tuple([_kind(*part, arguments, first) for part in bound.arguments.items()])
+        kinds = tuple([_kind(k, x, arguments, first) for k, x in bound.arguments.items()])
         key = kinds, current.interpreter.records, current.interpreter.accelerates
         values = list(arguments.values())
         recording = next((r for r in self._recordings if r.fits(key, values)), None)
@@ -154,6 +156,15 @@ class Compiled:
         if not recording.replay.knows(values):
             return self._record(bound, arguments, key, None)
         return recording.replay.run(values)
+
+    def _bound(self, args, kwargs):
+        """Return which parameter gets what."""
+        if len(args) == self._positional and not kwargs:  # what bind does, too, in much more time
+            named = dict(zip(self._signature.parameters, args, strict=True))
+            return inspect.BoundArguments(self._signature, named)
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound
 
     def _use(self, recording):
         """Put a recording first, and forget the last one if there are too many."""

@@ -22,6 +22,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.core.backward import ones_like
+from minigrad.core.primitive import _converted
 from minigrad.kernels import scalars  # noqa: F401  the loops call it
 from minigrad.kernels.cache import generated
 from minigrad.kernels.compile import COMPILED
@@ -44,7 +45,10 @@ FORMULAS = {
     ops.leaky_relu_pull: "scalars.leaky_relu_pull({0}, {1}, {negative_slope})",
     ops.itakura_saito: "scalars.itakura_saito(np.float64({0}), np.float64({1}))",
     _chain: "scalars.chain({0}, {1}, {2}, {3})",
+    ops.to: "{0}", _converted: "{0}",
 }  # fmt: skip
+
+CONVERSIONS = (ops.to, _converted)  # whose operand may have another dtype
 
 # The terms of sums over the last axes, with which a loop may end.
 TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
@@ -159,8 +163,10 @@ def _kind(i):
     known = all([isinstance(n, (int, float, np.number)) and math.isfinite(n) for n in numbers])
     arrays = (*i.operands, *i.results)
     dtype, shape = arrays[-1].dtype, np.broadcast_shapes(*[x.shape for x in i.operands])
-    steps = [step % dtype.itemsize for x in arrays for step in x.strides]
-    alike = all([x.dtype == dtype for x in arrays]) and dtype in COMPILED and not any(steps)
+    steps = [step % x.dtype.itemsize for x in arrays for step in x.strides]
+    others = "biuf" if i.primitive in CONVERSIONS else ""
+    alike = all([x.dtype == dtype or x.dtype.kind in others for x in arrays])
+    alike = alike and dtype in COMPILED and not any(steps)
     return (shape, dtype) if known and alike and 0 not in shape else None
 
 
@@ -185,7 +191,7 @@ def source(instruction: Instruction) -> str:
     it. Row a, b of an array begins at a · steps[k, 0] + b · steps[k, 1].
     """
     loop, read, made = instruction.primitive, instruction.operands, instruction.results
-    number = f"np.{read[0].dtype.name}"
+    number = f"np.{loop.steps[0].results[0].dtype.name}"
     head, body, sums = list[str](), list[str](), list[str]()
     names = {x: f"x{n}" for n, x in enumerate(read)} | {y: f"y{n}" for n, y in enumerate(made)}
     at: dict[Value, str] = {}  # where an operand's element is, or a result's belongs

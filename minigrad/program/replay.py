@@ -84,9 +84,9 @@ class Replay:
 
     def knows(self, arguments) -> bool:
         """Return whether no memory that is written has a name that it had not when recorded."""
-        written = {id(memory): None for memory in self._memories}
         given = [(x, x.tensor(arguments)) for x in self._inputs]
         names = [(x.memory, id(memory_of(y))) for x, y in given if isinstance(y, Tensor)]
+        written: dict[int, Any] = {id(memory): None for memory in self._memories if names}
         for x in self._written_inputs:
             written |= {now: memory for memory, now in names if memory == x.memory}
         return all([written.get(now, memory) == memory for memory, now in names])

@@ -204,6 +204,20 @@ def test_arguments_may_come_in_structures():
     assert len(step._recordings) == 1 and step._recordings[0].replay
 
 
+def test_arguments_may_come_by_name_or_by_default():
+    step = mg.compile(lambda x, y=np.ones(2, np.float32), *, times=2: x * y * times)
+    x, y = np.float32([1, 2]), np.float32([3, 4])
+    calls = [(x, y), {}], [(x,), {"y": y}], [(), {"y": y, "x": x}], [(x, y), {"times": 2}]
+    for args, kwargs in calls:
+        assert step(*args, **kwargs).numpy().tolist() == [6, 16]
+    assert step(x).numpy().tolist() == [2, 4] and step(x, times=3).numpy().tolist() == [3, 6]
+    assert len(step._recordings) == 2
+    plain = mg.compile(lambda x, y: x * y)
+    for args, message in (((x,), "missing a required argument: 'y'"), ((x, y, y), "too many")):
+        with pytest.raises(TypeError, match=message):
+            plain(*args)
+
+
 def test_a_program_is_checked_against_the_function():
     weight = [1.0]
     step = mg.compile(lambda x: x * weight[0] + 1, check_every=4)

@@ -11,12 +11,13 @@ from minigrad.core.tensor import replace
 from minigrad.kernels import cache
 from minigrad.program import loops
 from minigrad.program.instructions import Instruction, Value, simplified
-from minigrad.program.loops import FORMULAS, Loop, fused, loop_of
+from minigrad.program.loops import CONVERSIONS, FORMULAS, Loop, fused, loop_of
 from tests.program.helpers import same
 from tests.program.test_programs import recorded
 
 ALPHA, SLOPE = {"alpha": 0.7}, {"negative_slope": 0.2}
 STATIC = {"elu": ALPHA, "elu_pull": ALPHA, "leaky_relu": SLOPE, "leaky_relu_pull": SLOPE}
+SAME_DTYPE = [primitive for primitive in FORMULAS if primitive not in CONVERSIONS]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, -1e30, 88.0, -104.0, 3.5]
 
 
@@ -40,7 +41,7 @@ def loops_of(step):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("primitive", FORMULAS, ids=lambda p: p.name)
+@pytest.mark.parametrize("primitive", SAME_DTYPE, ids=lambda p: p.name)
 def test_a_loop_has_the_bits_of_the_kernel_or_the_forward(primitive, dtype):
     count = 4 if primitive.name == "_chain" else primitive.count
 
@@ -184,6 +185,37 @@ def test_an_argument_that_is_a_part_of_rows_is_read_as_what_a_replay_has_of_it()
     assert loops_of(step)
 
 
+WHOLE = [0, 1, 255, -1, 2**24 + 1, 2**24 + 3, 2**31 - 1, 2**62 + 1, -(2**63)]  # some get rounded
+WIDE = [*SPECIAL, 1 + 2**-24, 1 + 3 * 2**-24, 1e39, -1e-42, 1e-50]  # in float32, too
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", "int32", "int64", "uint64"])
+def test_a_loop_takes_whole_numbers_as_the_operations_do(dtype):
+    def function(x):
+        return x / np.float32(127.5) - 1, x[:, 3:].to(np.float64) * 2
+
+    step = mg.compile(function)
+    for shift in range(3):
+        x = np.roll(np.resize(np.array(WHOLE).astype(dtype), (50, 300)), shift)
+        assert same(*([y.numpy().copy() for y in f(Tensor(x))] for f in (step, function)))
+    made = names(step._recordings[0].replay.program)
+    assert made == [["_converted", "divide", "subtract"], "_getitem", ["to", "multiply"]]
+
+
+def test_a_loop_changes_the_dtype_as_the_operations_do():
+    def function(x):
+        y = (x.to(np.float32) * 3).to(np.float64) / 3
+        return y, x - y
+
+    step = mg.compile(function)
+    for shift in range(3):
+        x = Tensor(np.roll(np.resize(WIDE, (50, 300)), shift))
+        with np.errstate(all="ignore"):
+            assert same(*([one_nan(y) for y in f(x)] for f in (step, function)))
+    made = names(step._recordings[0].replay.program)
+    assert made == [["to", "multiply"], ["to", "divide", "subtract"]]
+
+
 def test_a_state_that_gets_another_layout_is_another_program():
     w = Tensor(np.arange(12.0).reshape(3, 4))
 
@@ -245,5 +277,5 @@ def test_the_sources_on_disk_are_bounded(tmp_path, monkeypatch):
 
 
 def test_ops_that_loops_compute_are_elementwise():
-    assert {p.name for p in FORMULAS} <= {*mg.ops.__all__, "_chain", "ones_like"}
+    assert {p.name for p in FORMULAS} <= {*mg.ops.__all__, "_chain", "_converted", "ones_like"}
     assert ops.log_bernoulli not in FORMULAS

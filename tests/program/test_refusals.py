@@ -52,7 +52,7 @@ def test_what_the_text_says_is_frozen_and_constants_are_kept():
     matrix = mg.constant(np.float32([[1, 2], [3, 4]]))
 
     def function(x):
-        y = x * 2 + [1.0, 2.0]
+        y = x * np.float32(2) + [1.0, 2.0]
         return (matrix @ y)[[0, 1, 0]] * mg.constant(np.float32([1, 2, 3])) + (y > 0.5).sum()
 
     step = mg.compile(function)
