@@ -19,8 +19,9 @@ def make_step(loss, g, d, adam_g, adam_d):
     """Return the function that trains on a batch. loss: a name in gan.LOSSES"""
     loss_of_d, loss_of_g = gan.LOSSES[loss]
 
-    def step(x_real):
-        """Update D from x_real (64, 1, 28, 28), then G from that D. Returns the losses before."""
+    def step(images):
+        """Update D from images (64, 28, 28) of bytes, then G from that D. Returns the losses."""
+        x_real = gan.scaled(images)
         d_loss = loss_of_d(g, d, x_real)
         adam_d.zero_grad()
         d_loss.backward(inputs=adam_d.params)
@@ -59,10 +60,10 @@ def train(options, seed):
     resume = training.resumes(options, folder)
     with training.Run(folder, settings, resume=resume, files=FILES, **parts) as run:
         for iteration in run.steps(last, record=10, checkpoint=save_every, progress=bar):
-            x_real = gan.scaled(images[next(batches)])
-            iteration.log(**step(x_real))
+            batch = images[next(batches)]
+            iteration.log(**step(batch))
             if iteration == 1:
-                training.save_grid(folder / "real.png", unit_range(x_real), 10)
+                training.save_grid(folder / "real.png", unit_range(gan.scaled(batch)), 10)
             if iteration.every(50):
                 training.save_grid(folder / f"fake_{iteration:04d}.png", generated(g, z_test), 10)
             if iteration.every(save_every) or iteration.last:  # weights, beside the checkpoint

@@ -17,9 +17,9 @@ from models.vae import VAE
 def make_step(vae, adam):
     """Return the function that trains on a batch."""
 
-    def step(x):
-        """Update the VAE from x (N, 784), from 0 to 1. Returns the bounds before the update."""
-        nelbo, kl, rec = vae.negative_elbo_bound(ops.bernoulli(x))
+    def step(images):
+        """Update the VAE from images (N, 28, 28) of bytes. Returns the bounds before the update."""
+        nelbo, kl, rec = vae.negative_elbo_bound(ops.bernoulli(pixels(images)))
         adam.zero_grad()
         nelbo.backward()
         adam.step()
@@ -46,7 +46,7 @@ def train(options, number):
     resume = training.resumes(options, folder)
     with training.Run(folder, settings, resume=resume, files=FILES, **parts) as run:
         for iteration in run.steps(last, checkpoint=save_every, progress=options.jobs == 1):
-            iteration.log(**step(pixels(images[next(batches)])))
+            iteration.log(**step(images[next(batches)]))
             if iteration.every(1000) or iteration.last:
                 iteration.log(subset_nelbo=evaluate_subset(vae, subset, 10)["nelbo"])
             if iteration.every(save_every) or iteration.last:  # weights, beside the checkpoint

@@ -52,7 +52,6 @@ def minigrad_step(arch, compiled=False):
     """Return minigrad's training step."""
     from minigrad import compile
     from minigrad.training import Batches
-    from models import gan
     from train_gan import make_networks, make_step
 
     data, batches = images(), Batches(60_000, 64, drop_last=True)
@@ -60,7 +59,7 @@ def minigrad_step(arch, compiled=False):
     train = compile(train) if compiled else train
 
     def step():
-        losses = train(gan.scaled(data[next(batches)]))
+        losses = train(data[next(batches)])
         return {name: loss.item() for name, loss in losses.items()}
 
     return step

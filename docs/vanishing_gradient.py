@@ -54,7 +54,7 @@ def measure(g, d, z):
 
 def starve(options):
     """Train a pair for `warmup` steps, then D alone. Returns a row of `measure` for each D."""
-    images = gan.scaled(data.load("fashion-mnist", options.data_dir).train_images)
+    images = data.load("fashion-mnist", options.data_dir).train_images
     random.seed(0)
     g, d, adam_g, adam_d = make_networks("conv", lr=1e-3)
     step = make_step("nonsaturating", g, d, adam_g, adam_d)
@@ -65,7 +65,7 @@ def starve(options):
     g.eval()  # frozen: neither its weights nor BatchNorm's statistics move
     rows = [measure(g, d, z)]
     for _ in range(options.steps):
-        loss = gan.discriminator_loss(g, d, Tensor(images[next(batches)]))
+        loss = gan.discriminator_loss(g, d, Tensor(gan.scaled(images[next(batches)])))
         adam_d.zero_grad()
         loss.backward()
         adam_d.step()

@@ -150,6 +150,6 @@ def loss_wasserstein_gp(g, d, x_real) -> tuple[Tensor, Tensor]:
     return critic_loss(g, d, x_real), generator_loss_wasserstein(g, d, x_real)
 
 
-def scaled(images) -> np.ndarray:
-    """Scale images (N, 28, 28) uint8 -> (N, 1, 28, 28) float32 in [−1, 1]."""
+def scaled(images):
+    """Scale images (N, 28, 28) uint8 -> (N, 1, 28, 28) float32 in [−1, 1]: an array or a Tensor."""
     return images[:, None] / np.float32(127.5) - 1

@@ -18,8 +18,8 @@ SUBSET = (
 SUBSET_PIXELS_ON = 10_257
 
 
-def pixels(images) -> np.ndarray:
-    """Scale images (N, 28, 28) uint8 -> (N, 784) float32 in [0, 1]."""
+def pixels(images):
+    """Scale images (N, 28, 28) uint8 -> (N, 784) float32 in [0, 1]: an array, or a Tensor."""
     return images.reshape(len(images), -1) / np.float32(255)
 
 

@@ -324,7 +324,7 @@ def test_compiled_steps_have_the_same_bits_before_in_and_after_the_block():
 def test_a_huge_weight_in_a_compiled_training_step_is_found(generator):
     vae = VAE(2, hidden=5)
     adam = optim.Adam(vae.parameters())
-    step, pixels = mg.compile(make_step(vae, adam)), images(0, 784)
+    step, pixels = mg.compile(make_step(vae, adam)), 255 * images(0, 784)
     for _ in range(3):
         step(pixels)
     with mg.no_grad():

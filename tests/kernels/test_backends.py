@@ -118,7 +118,7 @@ for arch in gan.NETWORKS:
         g, d = (network() for network in gan.NETWORKS[arch])
         adams = [optim.Adam(network.parameters(), betas=(0.5, 0.999)) for network in (g, d)]
         before = [network.state_dict() for network in (g, d)]
-        x = Tensor(random.uniform((4, 1, 28, 28), -1, 1))
+        x = random.uniform((4, 28, 28), 0, 255)
         step = compile(make_step(loss, g, d, *adams))
         step(x)
         losses = step(x)

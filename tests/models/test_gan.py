@@ -24,8 +24,13 @@ def adams(*networks):
     return [optim.Adam(network.parameters(), lr=1e-3, betas=BETAS) for network in networks]
 
 
+def drawn(count, dtype=np.uint8):
+    """Random images, from 0 to 255."""
+    return np.random.RandomState(0).randint(0, 256, (count, 28, 28)).astype(dtype)
+
+
 def images(count, dtype=np.float32):
-    return gan.scaled(np.random.RandomState(0).randint(0, 256, (count, 28, 28))).astype(dtype)
+    return gan.scaled(drawn(count, dtype))
 
 
 # ---- the networks
@@ -83,11 +88,11 @@ def test_twenty_steps_with_torch(arch, loss, torch, monkeypatch):
     adam_g, adam_d = adams(*ours)
     torch_g, torch_d = (torch.optim.Adam(n.parameters(), lr=1e-3, betas=BETAS) for n in theirs)
     for step in range(20):
-        x = images(20 * 4, np.float64)[4 * step : 4 * step + 4]
+        x = drawn(20 * 4, np.float64)[4 * step : 4 * step + 4]
         with random.fork(step):
             losses = make_step(loss, *ours, adam_g, adam_d)(x)
         with random.fork(step):
-            expected = twin.train_step(loss, *theirs, torch_g, torch_d, torch.tensor(x))
+            expected = twin.train_step(loss, *theirs, torch_g, torch_d, torch.tensor(gan.scaled(x)))
         found = {name: value.item() for name, value in losses.items()}
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
     for a, b, start in zip(ours, theirs, first, strict=True):
@@ -108,7 +113,7 @@ def test_the_forwards_train_to_the_same_numbers(arch, loss):
         with random.fork(1), kernels.backend(backend):
             networks = [network.double() for network in pair(arch)]
             adam_g, adam_d = adams(*networks)
-            make_step(loss, *networks, adam_g, adam_d)(Tensor(images(4, np.float64)))
+            make_step(loss, *networks, adam_g, adam_d)(drawn(4, np.float64))
             states.append([network.state_dict() for network in networks])
     for one, other in zip(*states, strict=True):
         for name, value in one.items():
@@ -150,7 +155,7 @@ def test_the_order_of_a_step():
     d_step = adam_d.step
     adam_d.step = lambda: (learnt_from.update({id(p): p.grad for p in adam_d.params}), d_step())
     with setting(observer=count):
-        make_step("nonsaturating", g, d, adam_g, adam_d)(Tensor(images(4)))
+        make_step("nonsaturating", g, d, adam_g, adam_d)(drawn(4))
     assert all(p.grad is learnt_from[id(p)] for p in adam_d.params)  # G's half adds nothing to it
     seen = [entry[:4] for entry in log]
     # Last of each: how often the parameters were written, 0 times before their step and once in it.
@@ -173,7 +178,7 @@ def test_each_half_leaves_the_other_network_without_a_gradient():
     g, d = pair("mlp")
     x = Tensor(images(4))
     adam_g, adam_d = adams(g, d)
-    make_step("nonsaturating", g, d, adam_g, adam_d)(x)
+    make_step("nonsaturating", g, d, adam_g, adam_d)(drawn(4))
     g.zero_grad(), d.zero_grad()
     gan.discriminator_loss(g, d, x).backward()
     assert all(p.grad is None for p in g.parameters())

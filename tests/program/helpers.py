@@ -5,10 +5,15 @@ import numpy as np
 from minigrad import cross_entropy, nn, optim, random
 
 
-def images(seed, *shape, double=False):
+def images(seed, *shape):
     """64 random arrays of the shape."""
-    drawn = np.random.default_rng(seed).random((64, *shape))
-    return drawn if double else drawn.astype(np.float32)
+    return np.random.default_rng(seed).random((64, *shape)).astype(np.float32)
+
+
+def pictures(seed, double=False, count=64):
+    """Random pictures (count, 28, 28) of bytes, or of numbers in float64 that have such values."""
+    drawn = np.random.default_rng(seed).integers(0, 256, (count, 28, 28))
+    return drawn.astype(np.float64 if double else np.uint8)
 
 
 def trained(model, loss_of):

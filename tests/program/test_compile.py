@@ -12,7 +12,7 @@ from minigrad import Tensor, nn, optim, random
 from minigrad.program import RecordingError
 from models import gan
 from models.vae import VAE
-from tests.program.helpers import classifier, everything, images, perceptron, same
+from tests.program.helpers import classifier, everything, images, perceptron, pictures, same
 from train_gan import make_networks
 from train_gan import make_step as gan_step
 from train_vae import make_step as vae_step
@@ -45,7 +45,7 @@ def gans(arch, loss, double=False):
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 def test_the_vae_has_the_bits_of_eager_steps(double, backend):
-    batches = [[images(i, 784, double=double)] for i in range(4)]
+    batches = [[pictures(i, double)] for i in range(4)]
     with mg.kernels.backend(backend):
         assert same(*[train(lambda: vae(double), c, batches) for c in (False, True)])
 
@@ -54,7 +54,7 @@ def test_the_vae_has_the_bits_of_eager_steps(double, backend):
 @pytest.mark.parametrize("loss", gan.LOSSES)
 @pytest.mark.parametrize("arch", gan.NETWORKS)
 def test_the_gans_have_the_bits_of_eager_steps(arch, loss, double):
-    batches = [[images(i, 1, 28, 28, double=double) * 2 - 1] for i in range(3)]
+    batches = [[pictures(i, double)] for i in range(3)]
     assert same(*[train(lambda: gans(arch, loss, double), c, batches) for c in (False, True)])
 
 
@@ -205,7 +205,8 @@ def test_arguments_may_come_in_structures():
 
 
 def test_arguments_may_come_by_name_or_by_default():
-    step = mg.compile(lambda x, y=np.ones(2, np.float32), *, times=2: x * y * times)
+    ones = np.ones(2, np.float32)
+    step = mg.compile(lambda x, y=ones, *, times=2: x * y * times)
     x, y = np.float32([1, 2]), np.float32([3, 4])
     calls = [(x, y), {}], [(x,), {"y": y}], [(), {"y": y, "x": x}], [(x, y), {"times": 2}]
     for args, kwargs in calls:

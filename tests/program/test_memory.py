@@ -15,6 +15,7 @@ from minigrad.program.replay import Replay
 from minigrad.program.replay import _run as run
 from models.vae import VAE
 from tests.kernels.helpers import allocations
+from tests.program.helpers import pictures
 from train_gan import make_networks as gan_networks
 from train_gan import make_step as gan_step
 from train_vae import make_step as vae_step
@@ -67,15 +68,13 @@ def assert_allocates_nothing(step, x, eagerly):
 def test_a_replay_of_the_vae_allocates_no_array_but_its_results():
     vae = VAE()
     step = vae_step(vae, optim.Adam(vae.parameters()))
-    x = np.random.default_rng(0).random((100, 784), np.float32)
-    assert_allocates_nothing(step, x, eagerly=2**21)
+    assert_allocates_nothing(step, pictures(0, count=100), eagerly=2**21)
 
 
 @pytest.mark.parametrize("kind", ["conv", "mlp"])
 def test_a_replay_of_the_gan_allocates_no_array_but_its_results(kind):
     step = gan_step("nonsaturating", *gan_networks(kind, 1e-3))
-    x = np.random.default_rng(0).random((64, 1, 28, 28), np.float32)
-    assert_allocates_nothing(step, x, eagerly=2**21)
+    assert_allocates_nothing(step, pictures(0), eagerly=2**21)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -17,7 +17,7 @@ from minigrad.program.instructions import simplified, without_repeats, without_u
 from models.vae import VAE
 from tests import ROOT
 from tests.ops.table import CASES, VALUES
-from tests.program.helpers import classifier, images, same
+from tests.program.helpers import classifier, images, pictures, same
 from train_vae import make_step
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -253,7 +253,7 @@ def test_numbers_of_every_program_are_its_own():
 def test_the_documentation_has_the_vaes_program():
     vae = VAE(10)
     step = mg.compile(make_step(vae, optim.Adam(vae.parameters())))
-    step(np.zeros((100, 784), np.float32))
+    step(pictures(0, count=100))
     lines = [line.partition("  # ")[0].rstrip() for line in str(step.program).splitlines()]
     (printed,) = re.findall(r"```text\n(.*?)\n```", (ROOT / "docs/program.md").read_text(), re.S)
     assert lines == printed.splitlines()
