@@ -7,4 +7,4 @@ from minigrad.console import script
 
 if __name__ == "__main__":
     title = "GAN training step, pair of perceptrons, batch 64"
-    script(partial(main, "benchmarks.gan_mlp_step", title, "mlp", steps=100))
+    script(partial(main, "benchmarks.gan_mlp_step", title, "mlp", steps=25))

@@ -109,10 +109,10 @@ def main(module, title, arch, steps):
     """Run the command line of a benchmark."""
     turns.main(
         module, title, peers(arch), "PyTorch eager", step_flop(*LAYERS[arch]),
-        7 * 4 * PARAMETERS[arch], steps=steps, rounds=8,
+        7 * 4 * PARAMETERS[arch], steps=steps, rounds=32,
     )  # fmt: skip
 
 
 if __name__ == "__main__":
     title = "GAN training step, convolutional pair, batch 64"
-    script(partial(main, "benchmarks.gan_step", title, "conv", steps=30))
+    script(partial(main, "benchmarks.gan_step", title, "conv", steps=8))

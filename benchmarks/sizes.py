@@ -21,7 +21,7 @@ SIZES = [
     (100, 4096),
     (10_000, 300),
 ]
-WORK = 100 * (784 + 300)  # that a turn of 200 steps has in the usual size; larger sizes take fewer
+WORK = 100 * (784 + 300)  # that a turn of 50 steps has in the usual size; larger sizes take fewer
 
 PEERS = {
     "PyTorch eager, fused Adam": lambda *size: vae_step.pytorch_step(True, False, *size),
@@ -33,7 +33,7 @@ def main():
     """Run the command line."""
     parser = Parser(description="A step of the VAE at several batch sizes and widths")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--rounds", type=int, default=5, help="turns each (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=20, help="turns each (%(default)s)")
     options = parser.parse_args()
     if options.worker:
         name, *size = options.worker
@@ -44,12 +44,13 @@ def main():
     for batch, width in SIZES:
         command = [sys.executable, "-m", "benchmarks.sizes", "--worker"]
         commands = {name: [*command, name, str(batch), str(width)] for name in PEERS}
-        steps = max(3, min(200, 200 * WORK // (batch * (784 + width) * max(1, width // 300))))
+        steps = max(3, min(50, 50 * WORK // (batch * (784 + width) * max(1, width // 300))))
         found, _ = turns.take_turns(commands, theirs, steps, options.rounds)
         one, other = (
             1e3 * statistics.median(itertools.chain(*found[name])) for name in (theirs, ours)
         )
-        say(f"{batch:8} {width:6} {one:28.2f} {other:20.2f} {other / one:6.2f}")
+        ratio = turns.ratio(found, ours, theirs)
+        say(f"{batch:8} {width:6} {one:28.2f} {other:20.2f} {ratio:6.2f}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Two engines in one process share its thread pools and slow each other down, and between two runs in
 sequence the machine's load may change. So each peer is a process that lives through the whole
 benchmark, works in its turns, and waits while the others work. The report has each peer's median
-over all rounds, and ratios of medians of the same run.
+over all steps. A ratio is a median, too: in each round the turns' medians are divided, so that a
+machine which is slower for some rounds, because others use it, is slower for both.
 """
 
 import argparse
@@ -20,6 +21,9 @@ from typing import Any
 
 from minigrad.console import Parser, say, warn
 from minigrad.training import figure, peak_memory
+
+OURS = "minigrad, compiled"
+PAUSE = 0.05  # seconds, until the previous peer's threads are asleep
 
 # A benchmark starts without environment variables of these prefixes, which set thread pools.
 NOISE = ("OPENBLAS", "OMP_", "MKL_", "NUMBA_", "GOTO_", "KMP_", "VECLIB_", "BLIS_", "MINIGRAD_")
@@ -55,7 +59,7 @@ def main(module, title, peers, reference, flop, adam_bytes, *, steps, rounds, ot
         ),
     }
     say(f"{title}, on {machine.describe()}:\n")
-    print_table(table(times, memory, floors, reference), reference)
+    print_table(table(turns, memory, floors, reference), reference)
     options.out.mkdir(parents=True, exist_ok=True)
     name = module.rpartition(".")[2]
     result = {"machine": machine.describe(), "seconds": times, "megabytes": memory}
@@ -125,7 +129,7 @@ def take_turns(commands, reference, steps, rounds, threads=None):
     memory: dict[str, int] = {}
     for _ in range(rounds):
         for name, peer in peers.items():
-            time.sleep(0.3)  # until the previous peer's threads are asleep
+            time.sleep(PAUSE)
             ((measured, memory[name]),) = ask([peer], steps)
             turns[name].append(measured)
     for peer in peers.values():
@@ -133,23 +137,33 @@ def take_turns(commands, reference, steps, rounds, threads=None):
     return turns, memory
 
 
-def table(times, memory, floors, reference):
-    """Return rows (name, median ms, quartiles, ratio to the reference, MB), the floors last."""
+def ratio(turns, one, other):
+    """Return what part of another peer's time one takes: the median of the rounds."""
+    rounds = zip(turns[one], turns[other], strict=True)
+    return statistics.median(statistics.median(a) / statistics.median(b) for a, b in rounds)
+
+
+def table(turns, memory, floors, reference):
+    """Return rows: name, median and quartiles in ms, ratio to the reference, ours to it, MB."""
     rows = []
-    base = statistics.median(times[reference])
-    for name, values in times.items():
-        low, middle, high = statistics.quantiles(values, n=4)
-        quartiles = f"{1e3 * low:.2f} … {1e3 * high:.2f}"
-        rows.append((name, 1e3 * middle, quartiles, middle / base, memory[name]))
-    return rows + [(name, 1e3 * floor, "", floor / base, "") for name, floor in floors.items()]
+    for name, measured in turns.items():
+        low, middle, high = (1e3 * t for t in statistics.quantiles(itertools.chain(*measured), n=4))
+        ratios = ratio(turns, name, reference), ratio(turns, OURS, name)
+        rows.append((name, middle, f"{low:.2f} … {high:.2f}", *ratios, memory[name]))
+    medians = {name: middle for name, middle, *_ in rows}
+    for name, floor in floors.items():
+        milliseconds = 1e3 * floor
+        ratios = milliseconds / medians[reference], medians[OURS] / milliseconds
+        rows.append((name, milliseconds, "", *ratios, ""))
+    return rows
 
 
 def print_table(rows, reference):
     """Print the rows as a table in Markdown."""
-    say(f"| | median, ms | quartiles, ms | ratio to {reference} | peak memory, MB |")
-    say("|---|---|---|---|---|")
-    for name, median, quartiles, ratio, megabytes in rows:
-        say(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} | {megabytes} |")
+    say(f"| | median, ms | quartiles, ms | ratio to {reference} | {OURS}, to it | memory, MB |")
+    say("|---|---|---|---|---|---|")
+    for name, median, quartiles, ratio, ours, megabytes in rows:
+        say(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} | {ours:.2f} | {megabytes} |")
 
 
 def picture(times, floors, path):

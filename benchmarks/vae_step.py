@@ -97,6 +97,6 @@ if __name__ == "__main__":
     main = partial(
         turns.main,
         "benchmarks.vae_step", "VAE training step, batch 100", PEERS, "PyTorch eager", FLOP,
-        ADAM_BYTES, steps=150, rounds=8, others={"JAX jit": [".venv-jax/bin/python", JAX]},
+        ADAM_BYTES, steps=30, rounds=40, others={"JAX jit": [".venv-jax/bin/python", JAX]},
     )  # fmt: skip
     script(main)
