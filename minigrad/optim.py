@@ -7,6 +7,7 @@ import numpy as np
 
 from minigrad.checks import fitted, real
 from minigrad.core.guards import fits
+from minigrad.core.memory import beside
 from minigrad.core.tensor import Tensor, settings_changed
 from minigrad.nn.module import Module
 from minigrad.ops.updates import adam_, sgd_
@@ -83,8 +84,9 @@ class Optimizer:
         if name not in ("lr", "_lr"):
             settings_changed[0] += 1
 
-    def _zeros(self) -> list[Tensor]:
-        return [Tensor(np.zeros(p.shape, p.dtype)) for p in self.params]
+    def _zeros(self, number=1) -> list[Tensor]:
+        """Return zeros for each parameter. number: of the slot, 1 or 2, as they lie apart"""
+        return [beside(p, number, np.zeros(p.shape, p.dtype)) for p in self.params]
 
     slots: tuple[str, ...] = ()  # names of attributes with one tensor for each parameter
     counters: tuple[str, ...] = ()  # names of those slots whose tensors count steps
@@ -100,8 +102,13 @@ class Optimizer:
     def load_state_dict(self, state) -> None:
         """Take over a state_dict. Raises ValueError, and changes nothing, if it does not fit."""
         arrays = fitted(self.state_dict(), state, type(self).__name__)
-        for slot in self.slots:
-            setattr(self, slot, [Tensor(arrays[f"{slot}.{i}"]) for i in range(len(self.params))])
+        for number, slot in enumerate(self.slots, 1):
+            values = [arrays[f"{slot}.{i}"] for i in range(len(self.params))]
+            loaded = [
+                Tensor(value) if slot in self.counters else beside(p, number, value)
+                for p, value in zip(self.params, values, strict=True)
+            ]
+            setattr(self, slot, loaded)
 
     def zero_grad(self) -> None:
         """Set every parameter's `.grad` to None."""
@@ -182,7 +189,7 @@ class Adam(Optimizer):
         super().__init__(params, lr)
         self.betas, self.eps = betas, eps
         self._check_settings()
-        self.means, self.squares = self._zeros(), self._zeros()
+        self.means, self.squares = self._zeros(1), self._zeros(2)
         self.steps = [Tensor(_COUNT) for _ in self.params]
 
     def _check_settings(self):

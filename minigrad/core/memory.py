@@ -1,8 +1,37 @@
-"""What lies behind a tensor, for whoever runs or draws operations: see program/."""
+"""What lies behind a tensor, for whoever runs or draws operations: see program/.
+
+Where arrays begin matters to a loop that reads and writes several of them side by side. A processor
+takes a load for one of what a store before it has not written yet if their addresses agree in the
+last 12 bits, and lets it wait. So a parameter's gradient, and an optimiser's state for it, begin at
+other places of a page than the parameter does; and all at a line of the cache, because a register
+of two lines is loaded twice.
+"""
 
 import numpy as np
 
-from minigrad.core.tensor import Tensor, clock
+from minigrad.core.tensor import Tensor, clock, owned
+
+LINE, PAGE = 64, 4096  # bytes
+
+
+def memory_at(place, size) -> np.ndarray:
+    """Return so many bytes, with any values, in a line that begins where `place` is in a page."""
+    memory = np.empty(size + PAGE, np.uint8)
+    start = (place // LINE * LINE - memory.ctypes.data) % PAGE
+    return memory[start : start + size]
+
+
+def place_beside(tensor: Tensor, number) -> int:
+    """Return a place for what belongs to a parameter. number: another one, 1 … 3, for each such"""
+    return tensor._array.ctypes.data + number * PAGE // 4
+
+
+def beside(tensor: Tensor, number, array) -> Tensor:
+    """Return Tensor(array), in memory at such a place."""
+    memory = memory_at(place_beside(tensor, number), array.nbytes)
+    copy = np.ndarray(array.shape, array.dtype, memory)
+    copy[...] = array
+    return owned(copy, [0, next(clock)])
 
 
 def array_of(tensor: Tensor) -> np.ndarray:

@@ -52,9 +52,8 @@ class Value:
         """value.ndim is the number of axes."""
         return len(self.shape)
 
-    def empty(self, buffer=None) -> np.ndarray:
-        """Return an array for it, of the same strides. buffer: where, or None for new memory"""
-        buffer = np.empty(self.span, np.uint8) if buffer is None else buffer
+    def empty(self, buffer) -> np.ndarray:
+        """Return an array for it in a buffer of bytes, of the same strides."""
         return np.ndarray(self.shape, self.dtype, buffer, self.first, self.strides)
 
     def tensor(self, arguments):

@@ -18,14 +18,21 @@ import numpy as np
 from minigrad import ops, rng
 from minigrad.core.guards import is_writable
 from minigrad.core.interpreter import current, is_quiet_already
-from minigrad.core.memory import array_of, count_writes, memory_of, set_gradient
+from minigrad.core.memory import (
+    LINE,
+    array_of,
+    count_writes,
+    memory_at,
+    memory_of,
+    place_beside,
+    set_gradient,
+)
 from minigrad.core.tensor import Tensor, owned
 from minigrad.program.instructions import Program, Value
 from minigrad.structures import rebuilt
 
 # Draws without operands, and what fills an array that it is given with them.
 FILLS: dict[Any, Any] = {ops.randn: rng.normal, ops.rand: rng.uniform}
-LINE = 64  # bytes: where an array begins, because a register is as wide
 
 
 class Replay:
@@ -39,7 +46,8 @@ class Replay:
         self.program, written = program, program.written()
         used = [x for i in program.instructions for x in i.operands] + program.kept()
         outside = [x for x in dict.fromkeys(used) if x.origin != "result"]
-        self._inputs = {x: x.empty() for x in outside if x.origin in ("argument", "gradient")}
+        inputs = [x for x in outside if x.origin in ("argument", "gradient")]
+        self._inputs = {x: x.empty(memory_at(0, x.span)) for x in inputs}
         self._states = {x: array_of(x.source) for x in outside if x not in self._inputs}
         self._memories = [memory_of(x.source) for x in self._states if x.memory in written]
         self._written_inputs = [x for x in self._inputs if x.memory in written]
@@ -48,7 +56,7 @@ class Replay:
     def _prepare(self, lends=True):
         """Make the arrays and the calls. lends: whether callers get gradients that are no copies"""
         program = self.program
-        own = {g.memory for _, g in program.gradients if g and lends}
+        own = {g.memory: _beside(leaf) for leaf, g in program.gradients if g and lends}
         made = planned(program, own)
         arrays = self._inputs | self._states | made
         steps = [call for i in program.instructions for call in self._calls_of(i, arrays)]
@@ -153,11 +161,16 @@ def _copy_results(primitive, arrays, static, made):
         array[...] = y
 
 
+def _beside(leaf):
+    """Return a place for a leaf's gradient."""
+    return place_beside(leaf.source, 3) if leaf.origin == "state" else 0
+
+
 def planned(program: Program, own) -> dict[Value, np.ndarray]:
     """Return an array for each result that is no view.
 
-    own: memories that are one array. The others lie in one block, each until the last use of what
-        it has in it
+    own: {memory: place} of those that are one array. The others lie in one block, each until the
+        last use of what it has in it
     """
     last = {x.memory: time for time, i in enumerate(program.instructions) for x in i.operands}
     last |= {value.memory: len(program.instructions) for value in program.kept()}
@@ -174,6 +187,8 @@ def planned(program: Program, own) -> dict[Value, np.ndarray]:
             places[y] = start = next(free)
             taken.append((start, start + length, last.get(y.memory, time)))
     size = max([start + y.span for y, start in places.items()], default=0)
-    block = np.empty(size + LINE, np.uint8)
-    block = block[-block.ctypes.data % LINE :]
-    return {y: y.empty(block[places[y] :] if y in places else None) for _, y in made}
+    block = memory_at(0, size)
+    return {
+        y: y.empty(block[places[y] :] if y in places else memory_at(own[y.memory], y.span))
+        for _, y in made
+    }
