@@ -37,7 +37,7 @@ from minigrad.processors import get_num_threads
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
 PAGES = 128  # rows of y, at most, that a panel goes over: each lies on another page
-LARGE = 2**20  # bytes of a above which it is packed: its rows or columns lie on too many pages
+LARGE = 2**20  # bytes of a of more rows above which it is packed: they lie on too many pages
 ALIAS = 2**12  # bytes: rows that are a multiple of it apart take each other's place in the cache
 MANY = 32  # tiles above which to pack a panel costs less than to read it from many pages
 GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache
@@ -185,7 +185,7 @@ def _product(y, a, b):
         threads = get_num_threads() if N * K * M > SERIAL else 1
         parts, slabs = PARTS * threads if threads > 1 else 1, -(-K // DEPTH)
         tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
-        packs = a.nbytes > LARGE or row * a.itemsize % ALIAS == 0
+        packs = N > PAGES and a.nbytes > LARGE or row * a.itemsize % ALIAS == 0
         packed = np.empty(tiles * high * -(-K // slabs) if packs else 0, a.dtype)
         for slab in range(slabs):
             first, left = slab * K // slabs, (a, row, step, 0)

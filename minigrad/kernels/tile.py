@@ -28,6 +28,7 @@ from minigrad.kernels.vectors import (
     address,
     load_at,
     multiply_add,
+    prefetch,
     repeated,
     size_of,
     store_at,
@@ -172,6 +173,10 @@ def tile(typing, rows, columns, a, p, row, step, b, at, below, depth, out, q, M,
             start = builder.mul(k, below)
             for j in range(width):
                 place = builder.add(builder.add(at, start), I64(j * vector.count))
+                # Where b is not packed, the next panel's row k lies beside this one. A processor
+                # does not see that coming by itself: its next reads are from other pages.
+                beside = builder.add(place, I64(WIDTH * vector.count))
+                prefetch(builder, address(context, builder, types_of[6], b, beside))
                 yield address(context, builder, types_of[6], b, place)
 
         a = address(context, builder, types_of[2], a, p)

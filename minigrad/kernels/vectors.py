@@ -9,6 +9,7 @@ import platform
 
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic, models, register_model
 
 from minigrad.kernels.compile import has
@@ -59,6 +60,15 @@ def store_at(builder, address, value):
     """Write a vector into memory from the address of an element on."""
     pointer = builder.bitcast(address, value.type.as_pointer())
     builder.store(value, pointer).align = size_of(value.type)
+
+
+def prefetch(builder, address):
+    """Ask for the line of memory at an address, which need not be an array's, to be read soon."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    read, nearest, data = number(0), number(3), number(1)
+    builder.call(function, [builder.bitcast(address, byte), read, nearest, data])
 
 
 def repeated(builder, number, vector):
