@@ -107,7 +107,7 @@ def main():
         name: [sys.executable, "-m", "benchmarks.products", "--worker", name] for name in PEERS
     }
     for threads in (1, 2):
-        found, _ = turns.take_turns(commands, "torch.mm", 1, options.rounds, threads)
+        found, _ = turns.take_turns(commands, PEERS, 1, options.rounds, threads)
         best = {
             peer: {name: statistics.median(turn[name] for turn in rows) for name in rows[0]}
             for peer, rows in found.items()

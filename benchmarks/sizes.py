@@ -45,7 +45,7 @@ def main():
         command = [sys.executable, "-m", "benchmarks.sizes", "--worker"]
         commands = {name: [*command, name, str(batch), str(width)] for name in PEERS}
         steps = max(3, min(50, 50 * WORK // (batch * (784 + width) * max(1, width // 300))))
-        found, _ = turns.take_turns(commands, theirs, steps, options.rounds)
+        found, _ = turns.take_turns(commands, PEERS, steps, options.rounds)
         one, other = (
             1e3 * statistics.median(itertools.chain(*found[name])) for name in (theirs, ours)
         )

@@ -49,7 +49,7 @@ def main(module, title, peers, reference, flop, adam_bytes, *, steps, rounds, ot
 
     commands = {name: [sys.executable, "-m", module, "--worker", name] for name in peers}
     commands |= {name: command for name, command in (others or {}).items() if which(command[0])}
-    turns, memory = take_turns(commands, reference, options.steps, options.rounds)
+    turns, memory = take_turns(commands, (reference, OURS), options.steps, options.rounds)
     times = {name: list(itertools.chain(*steps)) for name, steps in turns.items()}
     peak, bandwidth = machine.flops(), machine.bandwidth(adam_bytes)
     floors = {
@@ -97,6 +97,7 @@ def start(command, environment) -> Any:
     if peer.stdout.readline().strip() == "ready":
         return peer
     peer.kill()
+    peer.communicate()
     return None
 
 
@@ -108,10 +109,10 @@ def ask(peers, steps):
     return [json.loads(peer.stdout.readline()) for peer in peers]
 
 
-def take_turns(commands, reference, steps, rounds, threads=None):
+def take_turns(commands, needed, steps, rounds, threads=None):
     """Return {name: [what each turn measured]} and {name: megabytes of peak memory} of the peers.
 
-    A peer that cannot start is left out.
+    A peer that cannot start is left out, unless its name is among those `needed`.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith(NOISE)}
     if threads is not None:
@@ -123,8 +124,9 @@ def take_turns(commands, reference, steps, rounds, threads=None):
             peers[name] = peer
         else:
             warn(f"{name} did not start and is left out")
-    if reference not in peers:
-        sys.exit(f"{reference}, the reference, is missing; `make bench` installs PyTorch")
+    for name in needed:
+        if name not in peers:
+            sys.exit(f"{name} is needed, and did not start; `make bench` installs PyTorch")
     turns: dict[str, list[Any]] = {name: [] for name in peers}
     memory: dict[str, int] = {}
     for _ in range(rounds):
@@ -162,8 +164,8 @@ def print_table(rows, reference):
     """Print the rows as a table in Markdown."""
     say(f"| | median, ms | quartiles, ms | ratio to {reference} | {OURS}, to it | memory, MB |")
     say("|---|---|---|---|---|---|")
-    for name, median, quartiles, ratio, ours, megabytes in rows:
-        say(f"| {name} | {median:.2f} | {quartiles} | {ratio:.2f} | {ours:.2f} | {megabytes} |")
+    for name, median, quartiles, part, ours, megabytes in rows:
+        say(f"| {name} | {median:.2f} | {quartiles} | {part:.2f} | {ours:.2f} | {megabytes} |")
 
 
 def picture(times, floors, path):

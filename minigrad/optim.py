@@ -85,7 +85,7 @@ class Optimizer:
             settings_changed[0] += 1
 
     def _zeros(self, number=1) -> list[Tensor]:
-        """Return zeros for each parameter. number: of the slot, 1 or 2, as they lie apart"""
+        """Return zeros for each parameter. number: 2 for a second slot, which lies apart from it"""
         return [beside(p, number, np.zeros(p.shape, p.dtype)) for p in self.params]
 
     slots: tuple[str, ...] = ()  # names of attributes with one tensor for each parameter
@@ -103,11 +103,7 @@ class Optimizer:
         """Take over a state_dict. Raises ValueError, and changes nothing, if it does not fit."""
         arrays = fitted(self.state_dict(), state, type(self).__name__)
         for number, slot in enumerate(self.slots, 1):
-            values = [arrays[f"{slot}.{i}"] for i in range(len(self.params))]
-            loaded = [
-                Tensor(value) if slot in self.counters else beside(p, number, value)
-                for p, value in zip(self.params, values, strict=True)
-            ]
+            loaded = [beside(p, number, arrays[f"{slot}.{i}"]) for i, p in enumerate(self.params)]
             setattr(self, slot, loaded)
 
     def zero_grad(self) -> None:

@@ -2,9 +2,9 @@
 
 Where arrays begin matters to a loop that reads and writes several of them side by side. A processor
 takes a load for one of what a store before it has not written yet if their addresses agree in the
-last 12 bits, and lets it wait. So a parameter's gradient, and an optimiser's state for it, begin at
-other places of a page than the parameter does; and all at a line of the cache, because a register
-of two lines is loaded twice.
+last 12 bits, and lets it wait. So an optimiser's state for a parameter, and its gradient in a
+replay, begin at other places of a page than the parameter does; and all at a line of the cache,
+because a register of two lines is loaded twice.
 """
 
 import numpy as np
@@ -12,17 +12,23 @@ import numpy as np
 from minigrad.core.tensor import Tensor, clock, owned
 
 LINE, PAGE = 64, 4096  # bytes
+GRADIENT = 3  # the number of its place; an optimiser's slots have 1 and 2
 
 
 def memory_at(place, size) -> np.ndarray:
-    """Return so many bytes, with any values, in a line that begins where `place` is in a page."""
+    """Return so many bytes, with any values. They begin with the line that has `place` in a page.
+
+    That costs a page, so what is smaller begins anywhere.
+    """
+    if size < PAGE:
+        return np.empty(size, np.uint8)
     memory = np.empty(size + PAGE, np.uint8)
     start = (place // LINE * LINE - memory.ctypes.data) % PAGE
     return memory[start : start + size]
 
 
 def place_beside(tensor: Tensor, number) -> int:
-    """Return a place for what belongs to a parameter. number: another one, 1 … 3, for each such"""
+    """Return a place for what belongs to a parameter. number: 1, 2 or 3, another for each such"""
     return tensor._array.ctypes.data + number * PAGE // 4
 
 

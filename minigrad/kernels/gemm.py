@@ -37,7 +37,7 @@ from minigrad.processors import get_num_threads
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
 PAGES = 128  # rows of y, at most, that a panel goes over: each lies on another page
-LARGE = 2**20  # bytes of a of more rows above which it is packed: they lie on too many pages
+LARGE = 2**20  # bytes of a, if it has more rows, above which it is packed: too many pages
 ALIAS = 2**12  # bytes: rows that are a multiple of it apart take each other's place in the cache
 MANY = 32  # tiles above which to pack a panel costs less than to read it from many pages
 GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache

@@ -40,7 +40,7 @@ def _comparable(a, b):
         return a
     number = np.ndim(a) == 0 and np.asarray(a).dtype.kind in "biuf"
     dtype = b.dtype if number and b.dtype.kind in "fc" else None
-    return constant(a, dtype) if isinstance(a, (int, float)) else Tensor(a, dtype=dtype)
+    return constant(a, dtype) if isinstance(a, (int, float, np.generic)) else Tensor(a, dtype=dtype)
 
 
 eq = _comparison("eq", "==", np.equal)

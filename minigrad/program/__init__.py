@@ -240,4 +240,5 @@ def _kind(name, value, arguments, first):
             f"compile: {name} is a {type(value).__name__}; give arrays and tensors, also in "
             "tuples, lists and dictionaries, and what can be hashed, such as numbers and texts"
         ) from None
-    return name, type(value), str(value) if isinstance(value, float) else value  # −0 is not 0
+    as_text = isinstance(value, (float, complex, np.inexact))  # for −0 is not 0, and NaN is NaN
+    return name, type(value), str(value) if as_text else value

@@ -19,6 +19,7 @@ from minigrad import ops, rng
 from minigrad.core.guards import is_writable
 from minigrad.core.interpreter import current, is_quiet_already
 from minigrad.core.memory import (
+    GRADIENT,
     LINE,
     array_of,
     count_writes,
@@ -56,7 +57,7 @@ class Replay:
     def _prepare(self, lends=True):
         """Make the arrays and the calls. lends: whether callers get gradients that are no copies"""
         program = self.program
-        own = {g.memory: _beside(leaf) for leaf, g in program.gradients if g and lends}
+        own = {g.memory: _place(leaf) for leaf, g in program.gradients if g and lends}
         made = planned(program, own)
         arrays = self._inputs | self._states | made
         steps = [call for i in program.instructions for call in self._calls_of(i, arrays)]
@@ -161,9 +162,9 @@ def _copy_results(primitive, arrays, static, made):
         array[...] = y
 
 
-def _beside(leaf):
+def _place(leaf):
     """Return a place for a leaf's gradient."""
-    return place_beside(leaf.source, 3) if leaf.origin == "state" else 0
+    return place_beside(leaf.source, GRADIENT) if leaf.origin == "state" else 0
 
 
 def planned(program: Program, own) -> dict[Value, np.ndarray]:

@@ -95,6 +95,7 @@ def test_a_product_at_the_edges_of_a_tile(dtype, left, right):
     (81, 129, 83), (600, 500, 131), (20, 512, 1100), (2, 700, 500), (500, 700, 3), (4, 200, 1000),
     (3, 1100, 256), (12, 600, 448), (23, 300, 1088),  # several depths and panels
     (300, 1100, 131), (70, 1024, 100),  # of a left operand that is packed, too
+    (100, 2700, 131),  # or is as large, but has few rows
 ])  # fmt: skip
 @both_dtypes
 def test_a_product_cut_into_pieces(dtype, shape, left, right):

@@ -103,7 +103,7 @@ def test_a_step_makes_a_graph_of_the_state_stale(name):
 @pytest.mark.parametrize("loaded", [False, True])
 def test_what_an_update_touches_lies_apart_in_pages_and_in_lines_of_its_own(loaded):
     """... for a processor takes addresses for the same that agree in their last 12 bits."""
-    params = [nn.Parameter(np.ones(shape, np.float32)) for shape in ((64, 64), (300, 7), (5,))]
+    params = [nn.Parameter(np.ones(shape, np.float32)) for shape in ((64, 64), (300, 7))]
     adam = optim.Adam(params)
 
     @compile

@@ -1,6 +1,7 @@
 """Loops in the place of elementwise operations: bits, source, and what they must not do."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -214,6 +215,14 @@ def test_a_loop_changes_the_dtype_as_the_operations_do():
             assert same(*([one_nan(y) for y in f(x)] for f in (step, function)))
     made = names(step._recordings[0].replay.program)
     assert made == [["to", "multiply"], ["to", "divide", "subtract"]]
+
+
+def test_a_complex_operand_is_converted_by_numpy():
+    step, x = mg.compile(lambda x: x.to(np.float32) * 2), Tensor(np.complex64([1 + 2j, 3]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+        assert [step(x).numpy().tolist() for _ in range(3)] == [[2, 6]] * 3
+    assert names(step._recordings[0].replay.program) == ["to", ["multiply"]]
 
 
 def test_a_state_that_gets_another_layout_is_another_program():

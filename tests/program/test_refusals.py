@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import Tensor
+from minigrad import Tensor, optim
 from minigrad.program import RecordingError
 
 W = Tensor([1.0, 2.0], requires_grad=True)
 ARRAY = np.float32([1, 2])
+ADAM = optim.Adam([W])
 OUTSIDE = W * 2
 
 READ = r"test_refusals.py:\d+ .*: Python reads a value here.*minigrad.where"
@@ -27,6 +28,7 @@ REFUSED = {
     "a tensor of an array": (lambda x: x * Tensor(ARRAY), MADE),
     "a tensor of a list": (lambda x: x * Tensor([1.0, 2.0]), MADE),
     "random numbers of NumPy's": (lambda x: x + np.random.rand(2), MADE),
+    "an optimiser's state": (lambda x: x * ADAM._zeros()[0], MADE),
     "an index made by NumPy": (lambda x: x[np.random.permutation(2)], MADE),
     "a mask": (
         lambda x: x[x > 0].sum(),
@@ -53,7 +55,8 @@ def test_what_the_text_says_is_frozen_and_constants_are_kept():
 
     def function(x):
         y = x * np.float32(2) + [1.0, 2.0]
-        return (matrix @ y)[[0, 1, 0]] * mg.constant(np.float32([1, 2, 3])) + (y > 0.5).sum()
+        z = (matrix @ y)[[0, 1, 0]] * mg.constant(np.float32([1, 2, 3]))
+        return z + (y > 0.5).sum() + (np.int64(4) > y).sum() + (y > np.float32(0.5)).sum()
 
     step = mg.compile(function)
     for i in range(4):
