@@ -7,6 +7,7 @@ import pytest
 
 from minigrad import Tensor, compile, linear, nn, optim
 from minigrad.core.interpreter import setting
+from minigrad.core.memory import array_of
 from tests.nn.optimisers import MAKERS, give_gradients, ours, problem
 
 
@@ -122,3 +123,9 @@ def test_what_an_update_touches_lies_apart_in_pages_and_in_lines_of_its_own(load
         apart = [abs(a - b) for a, b in combinations(places, 2)]
         assert all(900 < distance < 4096 - 900 for distance in apart), places
         assert all(place % 64 == 0 for place in places[1:])
+
+
+def test_the_state_of_a_small_parameter_costs_no_page():
+    adam = optim.Adam([nn.Parameter(np.ones(8, np.float32))])
+    adam.load_state_dict(adam.state_dict())
+    assert [array_of(x).base.nbytes for x in (adam.means[0], adam.squares[0])] == [32, 32]
