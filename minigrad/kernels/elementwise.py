@@ -127,7 +127,7 @@ def chain(y, g, slope, *at):
 def _itakura_saito_loop(start, stop, q, p, out):
     q, p, out = q[start:stop], p[start:stop], out[start:stop]
     for i in range(q.size):
-        out[i] = scalars.itakura_saito(np.float64(q[i]), np.float64(p[i]))
+        out[i] = scalars.itakura_saito(q[i], p[i])
 
 
 @accelerates(ops.itakura_saito, _broadcast, only_jobs=True)

@@ -1,7 +1,7 @@
 """Each elementwise function has one source, for one number, which loops over arrays inline.
 
 LLVM turns a loop into vector code unless it calls the C library. So in float32 the functions are
-plain arithmetic, accurate to a few units in the last place; in float64, which is for checks, they
+plain arithmetic, accurate to a few units in the last place; in float64, which is for checks, most
 call the C library. Loops are compiled without contraction: LLVM may fuse a product with either of
 two sums, and its choice can differ from one loop to the next, but these bits must not.
 
@@ -25,6 +25,10 @@ TAYLOR = tuple(np.float32(1 / math.factorial(k)) for k in (7, 6, 5, 4, 3, 2, 1))
 ATANH = tuple(np.float32(1 / k) for k in (15, 13, 11, 9, 7, 5, 3, 1))
 ROOT_HALF = np.float32(math.sqrt(0.5)).view(np.int32)  # as bits
 SMALLEST = np.float32(2**-126)  # of the numbers that have all their digits
+# The same in double precision.
+WIDE_LN2, WIDE_ROOT_HALF = math.log(2), np.float64(math.sqrt(0.5)).view(np.int64)
+WIDE_ATANH = tuple(1 / k for k in (19, 17, 15, 13, 11, 9, 7, 5, 3, 1))
+WIDE_SMALLEST = 2.0**-1022
 
 
 inline = register_jitable(forceinline=True)  # a loop that contains a call is no vector code
@@ -49,9 +53,12 @@ def _in_float32(c_library):
 
 
 @inline
-def _reduce_exponent(x):
-    """Return n = round(x / ln 2), and by its series eʳ − 1, r = x − n ln 2, |r| ≤ ln 2 / 2."""
-    t = min(max(x, np.float32(-104)), np.float32(89))  # beyond these eˣ is 0 or infinite
+def _reduce_exponent(x, least):
+    """Return n = round(x / ln 2), and by its series eʳ − 1, r = x − n ln 2, |r| ≤ ln 2 / 2.
+
+    x: taken as `least` if it is less, and as 89, of which e is infinite, if it is more
+    """
+    t = min(max(x, np.float32(least)), np.float32(89))
     n = np.floor(t * LOG2_E + np.float32(0.5))
     r = t - n * LN2_HIGH - n * LN2_LOW
     s = ZERO
@@ -61,25 +68,26 @@ def _reduce_exponent(x):
 
 
 @inline
-def _times_power_of_two(x, n):
-    """Return x 2ⁿ, by two factors made from bits, as float32 can't hold 2ⁿ for extreme n."""
-    half = n >> np.int32(1)
-    a = np.int32((half + np.int32(127)) << np.int32(23)).view(np.float32)
-    b = np.int32((n - half + np.int32(127)) << np.int32(23)).view(np.float32)
-    return x * a * b
+def _power_of_two(n):
+    """Return 2ⁿ, made of its bits, for n from −126 to 127."""
+    return np.int32((n + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 @_in_float32(math.exp)
 def exp(x):
-    n, s = _reduce_exponent(x)
-    return _times_power_of_two(s + ONE, n) if x == x else x
+    n, s = _reduce_exponent(x, -104)  # of which it is 0
+    half = n >> np.int32(1)  # by two factors, as float32 can't hold 2ⁿ for extreme n
+    y = (s + ONE) * _power_of_two(half) * _power_of_two(np.int32(n - half))
+    return y if x == x else x
 
 
 @_in_float32(math.expm1)
 def expm1(x):
     """eˣ − 1 is 2ⁿ (eʳ − 1 + 1 − 2⁻ⁿ): for small x, n is 0 and nothing cancels."""
-    n, s = _reduce_exponent(max(x, np.float32(-26)))  # below, it is −1 to the last digit
-    y = _times_power_of_two(s + (ONE - _times_power_of_two(ONE, np.int32(-n))), n)
+    n, s = _reduce_exponent(x, -26)  # below, it is −1 to the last digit
+    # n ≤ 128: 2⁻ⁿ is lost in 1 where it is too small to be made of bits, and 2ⁿ is 2 · 2ⁿ⁻¹.
+    y = (s + (ONE - _power_of_two(max(np.int32(-n), np.int32(-126))))) * TWO
+    y = y * _power_of_two(np.int32(n - np.int32(1)))
     return y if x == x and x != ZERO else x
 
 
@@ -184,8 +192,26 @@ def chain(g, slope, a, b):
 
 @inline
 def itakura_saito(q, p):
-    """r − 1 − log r for r = q / p, in double precision: near r = 1 by a series in d = r − 1."""
+    """d − log r for r = q / p and d = r − 1, in double precision; near d = 0 by its series.
+
+    The logarithm is computed as in `log`, but u from d itself where that is m − 1, and has more of
+    its digits.
+    """
+    q, p = np.float64(q), np.float64(p)
     d, r = (q - p) / p, q / p
+    x, more = (r * 2.0**54, 54) if r < WIDE_SMALLEST else (r, 0)
+    bits = np.float64(x).view(np.int64)
+    n = (bits - WIDE_ROOT_HALF) >> 52
+    m = np.int64(bits - (n << 52)).view(np.float64)
+    u, s = (d if n == 0 else m - 1.0) / (m + 1.0), 0.0
+    square = u * u
+    for coefficient in WIDE_ATANH:
+        s = s * square + coefficient
+    y = d - (np.float64(n - more) * WIDE_LN2 + 2.0 * u * s)
     if abs(d) < 1e-3:
-        return d * d * (1 / 2 - d * (1 / 3 - d * (1 / 4 - d * (1 / 5 - d * (1 / 6 - d / 7)))))
-    return d - math.log1p(d) if abs(d) < 0.5 else r - 1 - np.log(r)
+        y = d * d * (1 / 2 - d * (1 / 3 - d * (1 / 4 - d * (1 / 5 - d * (1 / 6 - d * (1 / 7))))))
+    elif r == 0.0:
+        y = np.inf
+    elif not 0.0 < r < np.inf:
+        y = np.nan
+    return y

@@ -43,7 +43,7 @@ FORMULAS = {
     ops.elu: "scalars.elu({0}, {alpha})", ops.elu_pull: "scalars.elu_pull({0}, {1}, {alpha})",
     ops.leaky_relu: "{0} if {0} > 0 else {negative_slope} * {0}",
     ops.leaky_relu_pull: "scalars.leaky_relu_pull({0}, {1}, {negative_slope})",
-    ops.itakura_saito: "scalars.itakura_saito(np.float64({0}), np.float64({1}))",
+    ops.itakura_saito: "scalars.itakura_saito({0}, {1})",
     _chain: "scalars.chain({0}, {1}, {2}, {3})",
     ops.to: "{0}", _converted: "{0}",
 }  # fmt: skip

@@ -74,3 +74,13 @@ def test_itakura_saito_has_all_its_digits_near_0_and_far_from_it(dtype):
     with np.errstate(all="ignore"):
         scalar = evaluate(ops.itakura_saito, [q, np.asarray(p[0])], {})
     assert scalar.shape == q.shape
+
+
+@both_dtypes
+def test_itakura_saito_at_the_ends_is_what_its_forward_is(dtype):
+    """0, infinity, NaN, numbers of either sign, and those that have not all their digits."""
+    ends = [0.0, -0.0, np.inf, np.nan, -1.0, 1.0, np.finfo(dtype).smallest_subnormal, 3e38]
+    q, p = (x.reshape(-1).astype(dtype) for x in np.meshgrid(ends, ends))
+    want, got = specified(ops.itakura_saito, q, p), accelerated(ops.itakura_saito, q, p)
+    np.testing.assert_allclose(got, want, rtol=2 * np.finfo(dtype).eps)
+    assert np.isposinf(got).any() and np.isnan(got).any() and (got > 80).sum() > 2
