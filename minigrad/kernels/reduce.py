@@ -1,7 +1,7 @@
 """Each of these reductions sums in an order that depends on the shape alone.
 
-A row is summed into LANES partial sums, one element to each in turn, and these are then added by
-halves: so the loop runs in vectors of any width, and its bits do not depend on theirs. A long row
+A row is summed in 64 parts, one element to each in turn, and these are then added by halves: so the
+loop runs in vectors of any width, and its bits do not depend on theirs. A long row
 is cut into blocks, so that it rounds as little as a short one.
 """
 
@@ -10,41 +10,28 @@ import math
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels import scalars
+from minigrad.kernels import scalars, vectors
 from minigrad.kernels.compile import accelerates, contiguous, flat, jit
 from minigrad.kernels.jobs import shareable
 from minigrad.kernels.scratch import scratch
 from minigrad.ops.reductions import axes_of, reduced_shape
 
 BLOCK = 4096  # numbers that are summed apart
-LANES = 64  # partial sums
 PIECE = 2**12  # elements, at least, that a thread takes at a time
 
 
 @jit(fastmath=False)
-def sum_row(row, sums):
+def sum_row(row):
     total = row.dtype.type(0)
     for start in range(0, row.size, BLOCK):
-        sums[:] = 0
-        stop = min(row.size, start + BLOCK)
-        for first in range(start, stop, LANES):
-            some = row[first : min(first + LANES, stop)]
-            for j in range(some.size):
-                sums[j] += some[j]
-        half = LANES // 2
-        while half:
-            for j in range(half):
-                sums[j] += sums[half + j]
-            half //= 2
-        total += sums[0]
+        total += vectors.sum_in_turn(row, start, min(row.size, start + BLOCK))
     return total
 
 
 @shareable(fastmath=False)
 def _sum_rows(start, stop, x, out):
-    sums = scratch(LANES, x.dtype)
     for a in range(start, stop):
-        out[a] = sum_row(x[a], sums)
+        out[a] = sum_row(x[a])
 
 
 @shareable()
@@ -66,26 +53,26 @@ def _sum_columns(start, stop, x, out):
 
 @jit(fastmath=False)
 def _logsumexp_last(x, top, out):
-    terms, sums = np.empty(x.shape[1], x.dtype), np.empty(LANES, x.dtype)
+    terms = np.empty(x.shape[1], x.dtype)
     for a in range(x.shape[0]):
         row, shift = x[a], top[a] if np.isfinite(top[a]) else out.dtype.type(0)
         for j in range(row.size):
             terms[j] = scalars.exp(row[j] - shift)
-        out[a] = shift + np.log(sum_row(terms, sums))
+        out[a] = shift + np.log(sum_row(terms))
 
 
 @jit(fastmath=False)
-def _log_likelihood(x, logits, terms, sums):
+def _log_likelihood(x, logits, terms):
     for j in range(x.size):
         terms[j] = scalars.log_bernoulli(x[j], logits[j])
-    return sum_row(terms, sums)
+    return sum_row(terms)
 
 
 @shareable(fastmath=False)
 def _log_bernoulli_rows(start, stop, x, logits, out):
-    terms, sums = scratch(x.shape[1], x.dtype), scratch(LANES, x.dtype)
+    terms = scratch(x.shape[1], x.dtype)
     for a in range(start, stop):
-        out[a] = _log_likelihood(x[a], logits[a], terms, sums)
+        out[a] = _log_likelihood(x[a], logits[a], terms)
 
 
 def _reduced(x, *, axis, keepdims):

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from minigrad.kernels.vectors import (
@@ -27,11 +26,12 @@ from minigrad.kernels.vectors import (
     Vector,
     address,
     load_at,
+    load_some,
     multiply_add,
     prefetch,
     repeated,
-    size_of,
     store_at,
+    store_some,
 )
 
 WIDTH = 2  # registers
@@ -53,25 +53,12 @@ class _Result:
         at = self.builder.add(at, I64(j * self.vector.count))
         return self.builder.gep(self.first, [at])
 
-    def _masked(self, what, i, j, values, kind, rest=()):
-        """LLVM's load or store of those columns of a register that exist."""
-        builder, vector, lanes = self.builder, self.vector, self.vector.count
-        numbers = ir.VectorType(I64, lanes)
-        columns = ir.Constant(numbers, [*range(j * lanes, (j + 1) * lanes)])
-        exist = builder.icmp_signed("<", columns, repeated(builder, self.columns, numbers))
-        pointer = builder.bitcast(self._register(i, j), vector.as_pointer())
-        arguments = [*values, pointer, ir.IntType(32)(size_of(vector)), exist, *rest]
-        function = ir.FunctionType(kind, [argument.type for argument in arguments])
-        suffix = f"v{lanes}f{8 * size_of(vector)}"
-        name = f"llvm.masked.{what}.{suffix}.p0{suffix}"
-        return builder.call(get_or_insert_function(builder.module, function, name), arguments)
-
     def load(self, i, j, width):
         """Read a register; only the last of so many may lack columns, which are zeros then."""
         if j < width - 1:
             return load_at(self.builder, self._register(i, j), self.vector)
-        zeros = ir.Constant(self.vector, None)
-        return self._masked("load", i, j, [], self.vector, [zeros])
+        first = j * self.vector.count
+        return load_some(self.builder, self._register(i, j), self.vector, first, self.columns)
 
     def store(self, values, width):
         """Write all registers; masks, which some processors are slow at, only where needed."""
@@ -86,7 +73,8 @@ class _Result:
                     if j < width - 1:
                         store_at(builder, self._register(i, j), value)
                     else:
-                        self._masked("store", i, j, [value], ir.VoidType())
+                        first = j * self.vector.count
+                        store_some(builder, self._register(i, j), value, first, self.columns)
 
 
 def _starts(builder, out, places, width, more):

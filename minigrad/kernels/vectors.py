@@ -9,7 +9,7 @@ import platform
 
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from minigrad.kernels.compile import has
@@ -17,6 +17,7 @@ from minigrad.kernels.compile import has
 REGISTER = 64 if has("avx512f") else 32 if has("avx") else 16  # bytes
 # AVX-512 and ARM have twice as many registers as AVX2 and SSE.
 REGISTERS = 32 if has("avx512f") or platform.machine() in ("aarch64", "arm64") else 16
+PARTS = 64  # of a sum, whose order does not depend on the width of registers
 
 
 class Vector(types.Type):
@@ -56,6 +57,31 @@ def load_at(builder, address, vector):
     return value
 
 
+def masked(builder, what, address, vector, first, count, values=(), rest=()):
+    """LLVM's load or store of those elements first, first + 1, … of a vector that are < count."""
+    numbers = ir.VectorType(count.type, vector.count)
+    places = ir.Constant(numbers, [*range(first, first + vector.count)])
+    exist = builder.icmp_signed("<", places, repeated(builder, count, numbers))
+    pointer = builder.bitcast(address, vector.as_pointer())
+    arguments = [*values, pointer, ir.IntType(32)(size_of(vector)), exist, *rest]
+    kind = ir.VoidType() if values else vector
+    function = ir.FunctionType(kind, [argument.type for argument in arguments])
+    suffix = f"v{vector.count}f{8 * size_of(vector)}"
+    name = f"llvm.masked.{what}.{suffix}.p0{suffix}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+
+
+def load_some(builder, address, vector, first, count):
+    """Such a load; elements that are not < count are zeros."""
+    zeros = ir.Constant(vector, None)
+    return masked(builder, "load", address, vector, first, count, rest=[zeros])
+
+
+def store_some(builder, address, value, first, count):
+    """Such a store."""
+    masked(builder, "store", address, value.type, first, count, values=[value])
+
+
 def store_at(builder, address, value):
     """Write a vector into memory from the address of an element on."""
     pointer = builder.bitcast(address, value.type.as_pointer())
@@ -66,7 +92,7 @@ def prefetch(builder, address):
     """Ask for the line of memory at an address, which need not be an array's, to be read soon."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-    function = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
     read, nearest, data = number(0), number(3), number(1)
     builder.call(function, [builder.bitcast(address, byte), read, nearest, data])
 
@@ -82,6 +108,15 @@ def chosen(builder, one, other, indices):
     """The vector of these elements of the two, which are counted through."""
     mask = ir.Constant(ir.VectorType(ir.IntType(32), len(indices)), list(indices))
     return builder.shuffle_vector(one, other, mask)
+
+
+def total(builder, v):
+    """The sum of a vector's elements: of halves, until there is one element."""
+    while v.type.count > 1:
+        half = v.type.count // 2
+        low = chosen(builder, v, v, range(half))
+        v = builder.fadd(low, chosen(builder, v, v, range(half, 2 * half)))
+    return builder.extract_element(v, ir.IntType(32)(0))
 
 
 def multiply_add(builder, a, b, c):
@@ -139,19 +174,47 @@ def fma(typing, a, b, c):
 
 @intrinsic
 def sums(typing, a, b, c, d):
-    """The sum of the elements of each of four vectors: of halves, until there is one element."""
+    """The sum of the elements of each of four vectors."""
 
     def lower(context, builder, signature, args):
-        totals = []
-        for v in args:
-            while v.type.count > 1:
-                half = v.type.count // 2
-                low = chosen(builder, v, v, range(half))
-                v = builder.fadd(low, chosen(builder, v, v, range(half, 2 * half)))
-            totals.append(builder.extract_element(v, ir.IntType(32)(0)))
+        totals = [total(builder, v) for v in args]
         return context.make_tuple(builder, signature.return_type, totals)
 
     return types.UniTuple(a.dtype, 4)(a, b, c, d), lower
+
+
+@intrinsic
+def sum_in_turn(typing, array, start, stop):
+    """The sum of array[start:stop], of which each of PARTS sums takes one element in turn."""
+    vector_type = Vector(array.dtype)
+
+    def lower(context, builder, signature, args):
+        vector, lanes = context.get_value_type(vector_type), vector_type.lanes
+        first = address(context, builder, signature.args[0], *args[:2])
+        length, parts = builder.sub(args[2], args[1]), ir.IntType(64)(PARTS)
+        zero = ir.Constant(vector, None)
+        kept = [cgutils.alloca_once_value(builder, zero) for _ in range(0, PARTS, lanes)]
+
+        def add(start, load):
+            for n, one in enumerate(kept):
+                place = builder.gep(first, [builder.add(start, start.type(n * lanes))])
+                builder.store(builder.fadd(builder.load(one), load(n, place)), one)
+
+        whole = builder.udiv(length, parts)
+        with cgutils.for_range(builder, whole) as turn:
+            start = builder.mul(turn.index, parts)
+            add(start, lambda n, place: load_at(builder, place, vector))
+        start = builder.mul(whole, parts)
+        rest = builder.sub(length, start)
+        with builder.if_then(builder.icmp_signed(">", rest, rest.type(0))):
+            add(start, lambda n, place: load_some(builder, place, vector, n * lanes, rest))
+        values = [builder.load(one) for one in kept]
+        while len(values) > 1:
+            pairs = zip(values[: len(values) // 2], values[len(values) // 2 :], strict=True)
+            values = [builder.fadd(*pair) for pair in pairs]
+        return total(builder, values[0])
+
+    return array.dtype(array, start, stop), lower
 
 
 @intrinsic

@@ -28,7 +28,7 @@ from minigrad.kernels.cache import generated
 from minigrad.kernels.compile import COMPILED
 from minigrad.kernels.elementwise import LOOPS
 from minigrad.kernels.jobs import Job, Jobs, collected, shareable  # noqa: F401
-from minigrad.kernels.reduce import LANES, sum_row  # noqa: F401  and these
+from minigrad.kernels.reduce import sum_row  # noqa: F401  and this
 from minigrad.kernels.scratch import scratch  # noqa: F401
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.reductions import axes_of
@@ -208,7 +208,7 @@ def source(instruction: Instruction) -> str:
         (y,), operands = i.results, [at.get(x, "") for x in i.operands]
         if i.primitive in TERMS:
             body.append(f"terms[{len(sums)}, j] = {TERMS[i.primitive].format(*operands)}")
-            sums.append(f"{at[y]} = sum_row(terms[{len(sums)}], lanes)")
+            sums.append(f"{at[y]} = sum_row(terms[{len(sums)}])")
             continue
         static = {s: f"{number}({float(i.static[s])!r})" for s in SCALARS if s in i.static}
         # After the slope, _chain has any number of operands up to two, and its formula two.
@@ -223,8 +223,8 @@ def source(instruction: Instruction) -> str:
     else:
         lines = ["for i in range(start, stop):", *_indented(["a, b = i // rows, i % rows", *lines])]
     if sums:
-        terms = f"scratch({len(sums)} * row, {number}).reshape({len(sums)}, row)"
-        lines.insert(0, f"terms, lanes = {terms}, scratch(LANES, {number})")
+        size = f"{len(sums)} * row, {number}"
+        lines.insert(0, f"terms = scratch({size}).reshape({len(sums)}, row)")
     first = f"def task(start, stop, rows, row, steps, {', '.join(names.values())}):"
     return "\n".join([first, *_indented(lines), ""])
 
