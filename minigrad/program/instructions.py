@@ -17,6 +17,7 @@ from itertools import groupby, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from minigrad.core.show import call, kind
 from minigrad.structures import rebuilt
@@ -51,6 +52,13 @@ class Value:
     def ndim(self) -> int:
         """value.ndim is the number of axes."""
         return len(self.shape)
+
+    @classmethod
+    def of(cls, array, origin, key, source, memory, name=None) -> Value:
+        """Return a Value that stands for this array."""
+        (low, end), first = byte_bounds(array), array.ctypes.data
+        layout = array.shape, array.dtype, array.strides, memory
+        return cls(origin, key, source, *layout, name, end - low, first - low)
 
     def empty(self, buffer) -> np.ndarray:
         """Return an array for it in a buffer of bytes, of the same strides."""

@@ -22,7 +22,9 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.core.backward import ones_like
-from minigrad.core.primitive import _converted
+from minigrad.core.memory import array_of
+from minigrad.core.primitive import _converted, bind
+from minigrad.core.tensor import owned
 from minigrad.kernels import scalars  # noqa: F401  the loops call it
 from minigrad.kernels.cache import generated
 from minigrad.kernels.compile import COMPILED
@@ -32,7 +34,7 @@ from minigrad.kernels.reduce import sum_row  # noqa: F401  and this
 from minigrad.kernels.scratch import scratch  # noqa: F401
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.reductions import axes_of
-from minigrad.program.instructions import Instruction, Program, Value
+from minigrad.program.instructions import Instruction, Program, Value, without_unused
 
 # How an operation is written for one element; {0} … are the operands, names are static arguments.
 FORMULAS = {
@@ -53,6 +55,7 @@ CONVERSIONS = (ops.to, _converted)  # whose operand may have another dtype
 # The terms of sums over the last axes, with which a loop may end.
 TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
 
+SMALL = 2**12  # numbers, at most, of a constant that is computed before the first call
 SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
 PIECE = 2**12  # additions, at least, that a thread does at a time; a function counts as eight
 
@@ -78,7 +81,7 @@ class Loop:
 
 def fused(program: Program) -> Program:
     """Put loops in the place of elementwise instructions, where all their operands are there."""
-    program = with_bias_apart(program)
+    program = with_bias_apart(with_constants_known(program))
     groups: list[list[Instruction]] = []
     made: dict[Value, int] = {}  # the number of the group that makes a Value
     written: dict[int, int] = {}  # the number of the latest group that writes a memory
@@ -94,6 +97,28 @@ def fused(program: Program) -> Program:
     for place, group in enumerate(groups):
         used |= {x for i in group for x in i.operands if made.get(x, place) != place}
     return program._replace(instructions=tuple([_instruction(group, used) for group in groups]))
+
+
+def with_constants_known(program: Program) -> Program:
+    """Compute now what no call changes and is small, such as the cotangent of a mean's terms.
+
+    A loop can read it from its beginning on; and ones and zeros depend on no value.
+    """
+    known: dict[Value, Value] = {}
+    instructions, used = [], {value.memory for value in program.kept()} | program.written()
+    for i in program.instructions:
+        i = i._replace(operands=tuple([known.get(x, x) for x in i.operands]))
+        alike = i.primitive in (ones_like, ops.zeros_like)
+        constant = alike or all([x.origin == "constant" for x in i.operands])
+        small = all([math.prod(y.shape) <= SMALL and y.memory not in used for y in i.results])
+        if constant and small and not i.primitive.acts:
+            tensors = [owned(np.empty(x.shape, x.dtype)) if alike else x.source for x in i.operands]
+            found = bind(i.primitive, tensors, i.static)
+            for y, made in zip(i.results, found if type(found) is tuple else (found,), strict=True):
+                known[y] = Value.of(array_of(made), "constant", y.key, made, object())
+        else:
+            instructions.append(i)
+    return without_unused(program._replace(instructions=tuple(instructions)))
 
 
 def with_bias_apart(program: Program) -> Program:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from numpy.lib.array_utils import byte_bounds
-
 from minigrad.core import backward
 from minigrad.core.graph import pull_back
 from minigrad.core.interpreter import setting
@@ -132,10 +130,7 @@ class Recorder:
     def _new(self, tensor, origin, key, source=None, name=None):
         array, memory = array_of(tensor), memory_of(tensor)
         self._held.append((array, memory))
-        (low, end), first = byte_bounds(array), array.ctypes.data
-        layout = array.shape, array.dtype, array.strides, id(memory)
-        value = Value(origin, key, source, *layout, name, end - low, first - low)
-        self._values[id(array)] = value
+        self._values[id(array)] = value = Value.of(array, origin, key, source, id(memory), name)
         return value
 
     def _found(self, tensor, line):

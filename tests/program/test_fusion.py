@@ -288,3 +288,28 @@ def test_the_sources_on_disk_are_bounded(tmp_path, monkeypatch):
 def test_ops_that_loops_compute_are_elementwise():
     assert {p.name for p in FORMULAS} <= {*mg.ops.__all__, "_chain", "_converted", "ones_like"}
     assert ops.log_bernoulli not in FORMULAS
+
+
+def test_what_no_call_changes_and_is_small_is_computed_before():
+    few, many = mg.constant(np.arange(3.0)), mg.constant(np.ones(loops.SMALL + 1))
+    state = Tensor(np.arange(3.0))
+
+    def function(x):
+        state.copy_(few + 1)
+        y = (x * (few * 2) * mg.zeros_like(mg.exp(x)) + ops.bernoulli(few * 0.25)).sum(1).mean()
+        (slope,) = mg.grad(y, x)
+        return y, slope, few - 1, (many * 2).sum() - x, (-few)[1:]
+
+    step = mg.compile(function)
+    for n in range(3):
+        x, found = Tensor(np.arange(12.0).reshape(4, 3) + n, requires_grad=True), []
+        for f in (step, function):
+            mg.random.seed(n)
+            found.append([y.numpy() for y in f(x)] + [state.numpy().copy()])
+        assert same(*found)
+    program = loops.with_constants_known(simplified(step._recordings[0].program))
+    names = [i.primitive.name for i in program.instructions]
+    assert names[:8] == "copy_ multiply multiply bernoulli add sum sum multiply".split()  # of y
+    assert names[8:9] == ["multiply"]  # of its slope, which began with ones_like
+    # What is handed out, large, or a view of what is handed out is computed each time.
+    assert names[9:] == "subtract multiply sum subtract negative _getitem".split()
