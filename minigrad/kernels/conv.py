@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from minigrad import ops
-from minigrad.kernels import vectors
+from minigrad.kernels import dots, vectors
 from minigrad.kernels.compile import accelerates, contiguous, jit
 from minigrad.kernels.gemm import SERIAL
 from minigrad.kernels.geometry import convolution_layout, transposed_layout
@@ -29,8 +29,6 @@ from minigrad.kernels.pooling import rearrange
 from minigrad.kernels.scratch import multiples, scratch
 from minigrad.kernels.tile import HEIGHT, WIDTH, tile_of_places
 from minigrad.ops.images import window_places
-
-SIDE = 4  # of a tile of dot products: 16 accumulators
 
 
 @jit()
@@ -99,48 +97,20 @@ def _correlate_blocks(start, stop, x, matrix, bias, layout, lanes, out):
 
 
 @jit()
-def _dots_tile(g, p, row, x, starts, j, places, lanes, out, i):
-    """out[i : i + 4, j : j + 4] = products of four rows of g with four of x, summed.
-
-    g's row is contiguous, from p on; x's has the registers starts[j] + places.
-    """
-    s0, s1, s2, s3 = starts[j], starts[j + 1], starts[j + 2], starts[j + 3]
-    c00 = c01 = c02 = c03 = c10 = c11 = c12 = c13 = vectors.zeros(x)
-    c20 = c21 = c22 = c23 = c30 = c31 = c32 = c33 = vectors.zeros(x)
-    for place in places:
-        x0, x1 = vectors.load(x, s0 + place), vectors.load(x, s1 + place)
-        x2, x3 = vectors.load(x, s2 + place), vectors.load(x, s3 + place)
-        g0, g1 = vectors.load(g, p), vectors.load(g, p + row)
-        g2, g3 = vectors.load(g, p + 2 * row), vectors.load(g, p + 3 * row)
-        c00, c01 = vectors.fma(g0, x0, c00), vectors.fma(g0, x1, c01)
-        c02, c03 = vectors.fma(g0, x2, c02), vectors.fma(g0, x3, c03)
-        c10, c11 = vectors.fma(g1, x0, c10), vectors.fma(g1, x1, c11)
-        c12, c13 = vectors.fma(g1, x2, c12), vectors.fma(g1, x3, c13)
-        c20, c21 = vectors.fma(g2, x0, c20), vectors.fma(g2, x1, c21)
-        c22, c23 = vectors.fma(g2, x2, c22), vectors.fma(g2, x3, c23)
-        c30, c31 = vectors.fma(g3, x0, c30), vectors.fma(g3, x1, c31)
-        c32, c33 = vectors.fma(g3, x2, c32), vectors.fma(g3, x3, c33)
-        p += lanes
-    o0, o1, o2, o3 = out[i], out[i + 1], out[i + 2], out[i + 3]
-    o0[j], o0[j + 1], o0[j + 2], o0[j + 3] = vectors.sums(c00, c01, c02, c03)
-    o1[j], o1[j + 1], o1[j + 2], o1[j + 3] = vectors.sums(c10, c11, c12, c13)
-    o2[j], o2[j + 1], o2[j + 2], o2[j + 3] = vectors.sums(c20, c21, c22, c23)
-    o3[j], o3[j + 1], o3[j + 2], o3[j + 3] = vectors.sums(c30, c31, c32, c33)
-
-
-@jit()
 def _weight(x, g, layout, lanes, out):
     """out = the gradient of one block of images."""
     pixels, padding, size, starts, _, places, _, _ = layout
-    rows = _turn(x, pixels, padding, size, lanes)
-    F, row = len(out), places.size * lanes
-    every, count = multiples(F * places.size, lanes), g.shape[1] * places.size
-    turned = _turn(g, every[:count], every[count:], F * row, lanes)
-    for i in range(0, F, SIDE):
-        f = min(i, F - SIDE)
-        for j in range(0, starts.size, SIDE):
-            k = min(j, starts.size - SIDE)
-            _dots_tile(turned, f * row, row, rows, starts, k, places, lanes, out, f)
+    turned_x = _turn(x, pixels, padding, size, lanes)
+    F, K, row = g.shape[1], starts.size, places.size * lanes
+    every = multiples(F * places.size, lanes)
+    turned = _turn(g, every, every[:0], F * row, lanes)
+    tiles, panels = -(-F // dots.HEIGHT), -(-K // dots.WIDTH)
+    for t in range(tiles):
+        f, rows = t * F // tiles, (t + 1) * F // tiles - t * F // tiles
+        for panel in range(panels):
+            k, end = panel * K // panels, (panel + 1) * K // panels
+            dots.tile_of_dots(rows, end - k, turned, f * row, row, turned_x, starts, k, places,
+                              out, f * K + k, K)  # fmt: skip
 
 
 @shareable()
@@ -211,19 +181,17 @@ def convolution_weight(y, x, g, *, stride, padding, kernel):
     lanes = vectors.REGISTER // x.itemsize
     layout = convolution_layout(F, C, *how, tuple(size), g.shape[2:], lanes)
     K = layout.starts.size
-    starts = np.append(layout.starts, np.zeros(max(0, SIDE - K), np.intp))
-    layout = layout._replace(starts=starts)
-    sums = np.empty((-(-N // lanes), max(F, SIDE), max(K, SIDE)), x.dtype)
+    sums = np.empty((-(-N // lanes), F * K), x.dtype)
     pieces = len(sums) if N * F * K * layout.places.size > SERIAL else 1
     _weight_blocks(pieces, len(sums), contiguous(x), contiguous(g), layout, lanes, sums)
-    _add_blocks(1, F, sums, y.reshape(F, K))
+    _add_blocks(1, F * K, sums, y.reshape(F * K))
 
 
 @shareable()
 def _add_blocks(start, stop, sums, out):
     """out = the sums of all blocks, in their order."""
-    for f in range(start, stop):
-        out[f] = sums[0, f, : out.shape[1]]
-        for block in range(1, len(sums)):
-            for k in range(out.shape[1]):
-                out[f, k] += sums[block, f, k]
+    sums, out = sums[:, start:stop], out[start:stop]
+    out[:] = sums[0]
+    for block in range(1, len(sums)):
+        for k in range(out.size):
+            out[k] += sums[block, k]

@@ -124,21 +124,29 @@ def _loop(builder, out, height, width, operands, more):
     out.store(dict(zip(places, totals, strict=True)), width)
 
 
-def _tile(builder, rows, out, operands, more):
-    """Choose the loop for so many rows and registers: each size of a tile has its own."""
-    lanes = I64(out.vector.count)
-    registers = builder.udiv(builder.add(out.columns, builder.sub(lanes, I64(1))), lanes)
-    size = builder.add(builder.mul(rows, I64(WIDTH + 1)), registers)
+def by_size(builder, rows, columns, most, loop):
+    """Run loop(height, width) for a tile's size: each, up to the largest one, has its own code."""
+    size = builder.add(builder.mul(rows, I64(most[1] + 1)), columns)
     done = builder.append_basic_block("done")
     choice = builder.switch(size, done)
-    for height in range(1, HEIGHT + 1):
-        for width in range(1, WIDTH + 1):
+    for height in range(1, most[0] + 1):
+        for width in range(1, most[1] + 1):
             block = builder.append_basic_block("tile")
-            choice.add_case(I64(height * (WIDTH + 1) + width), block)
+            choice.add_case(I64(height * (most[1] + 1) + width), block)
             builder.position_at_end(block)
-            _loop(builder, out, height, width, operands, more)
+            loop(height, width)
             builder.branch(done)
     builder.position_at_end(done)
+
+
+def _tile(builder, rows, out, operands, more):
+    lanes = I64(out.vector.count)
+    registers = builder.udiv(builder.add(out.columns, builder.sub(lanes, I64(1))), lanes)
+
+    def loop(height, width):
+        _loop(builder, out, height, width, operands, more)
+
+    by_size(builder, rows, registers, (HEIGHT, WIDTH), loop)
 
 
 @intrinsic

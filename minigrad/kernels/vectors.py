@@ -110,13 +110,23 @@ def chosen(builder, one, other, indices):
     return builder.shuffle_vector(one, other, mask)
 
 
-def total(builder, v):
-    """The sum of a vector's elements: of halves, until there is one element."""
-    while v.type.count > 1:
-        half = v.type.count // 2
-        low = chosen(builder, v, v, range(half))
-        v = builder.fadd(low, chosen(builder, v, v, range(half, 2 * half)))
-    return builder.extract_element(v, ir.IntType(32)(0))
+def totals(builder, values):
+    """The sum of each vector's elements: of its halves, of the halves of these, and so on.
+
+    Two vectors' halves are added at once, and are then one vector.
+    """
+    part = lanes = values[0].type.count
+    places = [divmod(n, lanes) for n in range(len(values))]  # where each sum is in the end
+    while part > 1:
+        values = [*values, *values[len(values) - len(values) % 2 :]]
+        lows = [i for i in range(2 * lanes) if i % part < part // 2]
+        highs = [i + part // 2 for i in lows]
+        values = [
+            builder.fadd(chosen(builder, *pair, lows), chosen(builder, *pair, highs))
+            for pair in zip(values[::2], values[1::2], strict=True)
+        ]
+        part //= 2
+    return [builder.extract_element(values[n], ir.IntType(32)(i)) for n, i in places]
 
 
 def multiply_add(builder, a, b, c):
@@ -163,27 +173,6 @@ def store(typing, array, index, vector):
 
 
 @intrinsic
-def fma(typing, a, b, c):
-    """a · b + c of vectors, rounded once where the machine can."""
-
-    def lower(context, builder, signature, args):
-        return multiply_add(builder, *args)
-
-    return c(a, b, c), lower
-
-
-@intrinsic
-def sums(typing, a, b, c, d):
-    """The sum of the elements of each of four vectors."""
-
-    def lower(context, builder, signature, args):
-        totals = [total(builder, v) for v in args]
-        return context.make_tuple(builder, signature.return_type, totals)
-
-    return types.UniTuple(a.dtype, 4)(a, b, c, d), lower
-
-
-@intrinsic
 def sum_in_turn(typing, array, start, stop):
     """The sum of array[start:stop], of which each of PARTS sums takes one element in turn."""
     vector_type = Vector(array.dtype)
@@ -212,7 +201,7 @@ def sum_in_turn(typing, array, start, stop):
         while len(values) > 1:
             pairs = zip(values[: len(values) // 2], values[len(values) // 2 :], strict=True)
             values = [builder.fadd(*pair) for pair in pairs]
-        return total(builder, values[0])
+        return totals(builder, values)[0]
 
     return array.dtype(array, start, stop), lower
 
