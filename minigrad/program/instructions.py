@@ -10,6 +10,7 @@ is, write or draw random numbers.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from minigrad import ops
+from minigrad.core.backward import ones_like
+from minigrad.core.memory import array_of
+from minigrad.core.primitive import bind
 from minigrad.core.show import call, kind
+from minigrad.core.tensor import owned
 from minigrad.structures import rebuilt
 
 
@@ -149,6 +155,7 @@ class Program(NamedTuple):
         return "\n".join(texts)
 
 
+SMALL = 2**12  # numbers, at most, of a constant that is computed before the first call
 WIDTH = 96  # columns of a printed instruction
 
 
@@ -217,6 +224,28 @@ def without_repeats(program: Program) -> Program:
         kept.append(i)
     returned = rebuilt(program.returned, lambda y: same.get(y, y))
     return program._replace(instructions=tuple(kept), returned=returned)
+
+
+def with_constants_known(program: Program) -> Program:
+    """Compute now what no call changes and is small, such as the cotangent of a mean's terms.
+
+    A loop can read it from its beginning on; and ones and zeros depend on no value.
+    """
+    known: dict[Value, Value] = {}
+    instructions, used = [], {value.memory for value in program.kept()} | program.written()
+    for i in program.instructions:
+        i = i._replace(operands=tuple([known.get(x, x) for x in i.operands]))
+        alike = i.primitive in (ones_like, ops.zeros_like)
+        constant = alike or all([x.origin == "constant" for x in i.operands])
+        small = all([math.prod(y.shape) <= SMALL and y.memory not in used for y in i.results])
+        if constant and small and not i.primitive.acts:
+            tensors = [owned(np.empty(x.shape, x.dtype)) if alike else x.source for x in i.operands]
+            found = bind(i.primitive, tensors, i.static)
+            for y, made in zip(i.results, found if type(found) is tuple else (found,), strict=True):
+                known[y] = Value.of(array_of(made), "constant", y.key, made, object())
+        else:
+            instructions.append(i)
+    return without_unused(program._replace(instructions=tuple(instructions)))
 
 
 def difference(one: Program, other: Program) -> str | None:

@@ -22,9 +22,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.core.backward import ones_like
-from minigrad.core.memory import array_of
-from minigrad.core.primitive import _converted, bind
-from minigrad.core.tensor import owned
+from minigrad.core.primitive import _converted
 from minigrad.kernels import scalars  # noqa: F401  the loops call it
 from minigrad.kernels.cache import generated
 from minigrad.kernels.compile import COMPILED
@@ -34,7 +32,7 @@ from minigrad.kernels.reduce import sum_row  # noqa: F401  and this
 from minigrad.kernels.scratch import scratch  # noqa: F401
 from minigrad.ops.arithmetic import _chain
 from minigrad.ops.reductions import axes_of
-from minigrad.program.instructions import Instruction, Program, Value, without_unused
+from minigrad.program.instructions import Instruction, Program, Value, with_constants_known
 
 # How an operation is written for one element; {0} … are the operands, names are static arguments.
 FORMULAS = {
@@ -55,7 +53,6 @@ CONVERSIONS = (ops.to, _converted)  # whose operand may have another dtype
 # The terms of sums over the last axes, with which a loop may end.
 TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
 
-SMALL = 2**12  # numbers, at most, of a constant that is computed before the first call
 SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
 PIECE = 2**12  # additions, at least, that a thread does at a time; a function counts as eight
 
@@ -97,28 +94,6 @@ def fused(program: Program) -> Program:
     for place, group in enumerate(groups):
         used |= {x for i in group for x in i.operands if made.get(x, place) != place}
     return program._replace(instructions=tuple([_instruction(group, used) for group in groups]))
-
-
-def with_constants_known(program: Program) -> Program:
-    """Compute now what no call changes and is small, such as the cotangent of a mean's terms.
-
-    A loop can read it from its beginning on; and ones and zeros depend on no value.
-    """
-    known: dict[Value, Value] = {}
-    instructions, used = [], {value.memory for value in program.kept()} | program.written()
-    for i in program.instructions:
-        i = i._replace(operands=tuple([known.get(x, x) for x in i.operands]))
-        alike = i.primitive in (ones_like, ops.zeros_like)
-        constant = alike or all([x.origin == "constant" for x in i.operands])
-        small = all([math.prod(y.shape) <= SMALL and y.memory not in used for y in i.results])
-        if constant and small and not i.primitive.acts:
-            tensors = [owned(np.empty(x.shape, x.dtype)) if alike else x.source for x in i.operands]
-            found = bind(i.primitive, tensors, i.static)
-            for y, made in zip(i.results, found if type(found) is tuple else (found,), strict=True):
-                known[y] = Value.of(array_of(made), "constant", y.key, made, object())
-        else:
-            instructions.append(i)
-    return without_unused(program._replace(instructions=tuple(instructions)))
 
 
 def with_bias_apart(program: Program) -> Program:
@@ -198,7 +173,7 @@ def _kind(i):
 def _instruction(group, used):
     """Return one instruction for the group. used: Values that other groups, or the caller, use"""
     loop = loop_of(group)
-    if loop is None or len(group) == 1 and group[0].primitive.kernel:
+    if loop is None or len(group) == 1 and group[0].primitive in TERMS:
         return group[0]
     made = [y for i in group for y in i.results]
     read = dict.fromkeys([x for i in group for x in i.operands if x not in made])
@@ -209,13 +184,27 @@ def _instruction(group, used):
 # ---- the source of a loop, and its work
 
 
-def source(instruction: Instruction) -> str:
+def in_place(instruction: Instruction, x, y) -> bool:
+    """Return whether a result y can be written over an operand x.
+
+    Then the loop reads each number of x before it writes it, and it knows no other view of x.
+    """
+    loop, memories = instruction.primitive, [z.memory for z in instruction.operands]
+    if not isinstance(loop, Loop) or x.dtype != y.dtype or memories.count(x.memory) > 1:
+        return False
+    return loop.along[x] == loop.along[y] and loop.along[y][2] == 1
+
+
+def source(instruction: Instruction, over=MappingProxyType({})) -> str:
     """Return its loop as the text of task(start, stop, rows, row, steps, *operands, *results).
 
     It does rows from start to stop or, if one row is all there is, elements from start to stop of
     it. Row a, b of an array begins at a · steps[k, 0] + b · steps[k, 1].
+
+    over: {result: operand} of the results that are written over operands
     """
-    loop, read, made = instruction.primitive, instruction.operands, instruction.results
+    loop, read = instruction.primitive, instruction.operands
+    made = [y for y in instruction.results if y not in over]
     number = f"np.{loop.steps[0].results[0].dtype.name}"
     head, body, sums = list[str](), list[str](), list[str]()
     names = {x: f"x{n}" for n, x in enumerate(read)} | {y: f"y{n}" for n, y in enumerate(made)}
@@ -229,6 +218,9 @@ def source(instruction: Instruction) -> str:
         elif x in read:
             head.append(f"{name}_ = {at[x]}")
             at[x] = f"{name}_"
+    for y, x in over.items():
+        body.append(f"{names[x]}_j = {at[x]}")
+        at[y], at[x] = at[x], f"{names[x]}_j"
     for n, i in enumerate(loop.steps):
         (y,), operands = i.results, [at.get(x, "") for x in i.operands]
         if i.primitive in TERMS:
@@ -270,15 +262,19 @@ def _compiled(text):
 
 def jobs(instruction: Instruction, operands, results) -> list[Job] | None:
     """Return its loop on these arrays, made flat, as a list of one job."""
-    loop, text = instruction.primitive, source(instruction)
-    (outer, rows, row), values = loop.sizes, (*instruction.operands, *instruction.results)
-    steps, count = [loop.along[x] for x in values], outer * rows
+    loop, (outer, rows, row) = instruction.primitive, instruction.primitive.sizes
+    arrays = dict(zip(instruction.operands, operands, strict=True))
+    at = {array.ctypes.data: x for x, array in arrays.items()}
+    made = dict(zip(instruction.results, results, strict=True))
+    over = {y: at[array.ctypes.data] for y, array in made.items() if array.ctypes.data in at}
+    arrays |= {y: array for y, array in made.items() if y not in over}
+    text, steps, count = source(instruction, over), [loop.along[x] for x in arrays], outer * rows
     work = count * row * (len(loop.steps) + 7 * text.count("scalars."))
-    arrays = [
+    flat = [
         np.lib.stride_tricks.as_strided(array, (x.span // array.itemsize,), (array.itemsize,))
-        for x, array in zip(values, [*operands, *results], strict=True)
+        for x, array in arrays.items()
     ]
     if loop.sizes[:2] == (1, 1):  # it is cut into parts, and row is how long such a part is
         steps, count = [(0, step) for _, _, step in steps], row
-    arguments = rows, row, np.array(steps), *arrays
+    arguments = rows, row, np.array(steps), *flat
     return collected(_compiled(text), min(work // PIECE, count), count, *arguments)

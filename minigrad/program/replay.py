@@ -58,7 +58,7 @@ class Replay:
         """Make the arrays and the calls. lends: whether callers get gradients that are no copies"""
         program = self.program
         own = {g.memory: _place(leaf) for leaf, g in program.gradients if g and lends}
-        made = planned(program, own)
+        made = planned(program, own, self._loops.in_place if self._loops else _never)
         arrays = self._inputs | self._states | made
         steps = [call for i in program.instructions for call in self._calls_of(i, arrays)]
         calls: list[Any] = []
@@ -167,29 +167,40 @@ def _place(leaf):
     return place_beside(leaf.source, GRADIENT) if leaf.origin == "state" else 0
 
 
-def planned(program: Program, own) -> dict[Value, np.ndarray]:
+def _never(*_):
+    return False
+
+
+def planned(program: Program, own, in_place) -> dict[Value, np.ndarray]:
     """Return an array for each result that is no view.
 
     own: {memory: place} of those that are one array. The others lie in one block, each until the
         last use of what it has in it
+    in_place: (instruction, operand, result) -> whether the one can be written over the other
     """
     last = {x.memory: time for time, i in enumerate(program.instructions) for x in i.operands}
     last |= {value.memory: len(program.instructions) for value in program.kept()}
-    steps = [(time, i) for time, i in enumerate(program.instructions) if not i.views]
-    made = [(time, y) for time, i in steps for y in i.results]
+    arrays: dict[Value, np.ndarray] = {}
     places: dict[Value, int] = {}
     taken: list[tuple[int, int, int]] = []  # the first byte, the first after it, the last use
-    for time, y in made:
-        if y.memory not in own:
-            taken = [block for block in taken if block[2] >= time]
+    for time, i in enumerate(program.instructions):
+        ending = [x for x in i.operands if x in places and last[x.memory] == time]
+        for y in i.results if not i.views else ():
+            if y.memory in own:
+                arrays[y] = y.empty(memory_at(own[y.memory], y.span))
+                continue
             length = -(-y.span // LINE) * LINE
-            starts = sorted([0, *[end for _, end, _ in taken]])
-            free = (s for s in starts if all([s + length <= a or s >= b for a, b, _ in taken]))
-            places[y] = start = next(free)
+            before = next((x for x in ending if in_place(i, x, y)), None)
+            if before:
+                ending.remove(before)
+                start = places[before]
+            else:
+                taken = [block for block in taken if block[2] >= time]
+                starts = sorted([0, *[end for _, end, _ in taken]])
+                free = (s for s in starts if all([s + length <= a or s >= b for a, b, _ in taken]))
+                start = next(free)
+            places[y] = start
             taken.append((start, start + length, last.get(y.memory, time)))
     size = max([start + y.span for y, start in places.items()], default=0)
     block = memory_at(0, size)
-    return {
-        y: y.empty(block[places[y] :] if y in places else memory_at(own[y.memory], y.span))
-        for _, y in made
-    }
+    return arrays | {y: y.empty(block[start:]) for y, start in places.items()}

@@ -15,7 +15,8 @@ from minigrad.program.replay import Replay
 from minigrad.program.replay import _run as run
 from models.vae import VAE
 from tests.kernels.helpers import allocations
-from tests.program.helpers import pictures
+from tests.program.helpers import pictures, same
+from tests.program.test_fusion import loops_of
 from train_gan import make_networks as gan_networks
 from train_gan import make_step as gan_step
 from train_vae import make_step as vae_step
@@ -89,6 +90,46 @@ def test_draws_into_planned_memory_are_those_of_eager(draw, dtype):
 
     for one, other in zip(drawn(mg.compile(step)), drawn(step), strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
+
+
+def two_over_two(p, x):
+    a = mg.exp(p)
+    return a @ (a * (x @ x.T))
+
+
+def two_over_one(p, x):
+    a = mg.exp(p)
+    return a @ (a * p)  # p is read again after a is written
+
+
+@pytest.mark.parametrize(
+    "function, count",
+    [
+        (lambda p, x: mg.tanh(p) @ x, 1),
+        (lambda p, x: (p * mg.sigmoid(p) - p) @ x, 1),
+        (two_over_two, 2),
+        (two_over_one, 1),
+        (lambda p, x: mg.tanh(p) @ p, 0),  # it is used later
+        (lambda p, x: (p * p[1]) @ x, 0),  # another view of it is read
+        (lambda p, x: (p.sum(0) + x) @ x, 0),  # it is smaller
+        (lambda p, x: x * -p.sum(), 0),  # a single number
+        (lambda p, x: (p.to(np.float64) + 1) @ x.to(np.float64), 0),
+        (lambda p, x: (mg.tanh(x) @ x) @ p, 0),  # it is an argument
+        (lambda p, x: (mg.tanh(p) @ x)[0] + mg.tanh(p).sum(1), 2),
+    ],
+)
+def test_a_loop_writes_a_result_over_an_operand_that_ends_there(function, count):
+    def multiplied(x):
+        return function(x @ x, x)
+
+    step, draw = mg.compile(multiplied), np.random.default_rng(0)
+    for _ in range(3):
+        x = Tensor(draw.standard_normal((40, 40)).astype(np.float32))
+        before = x.numpy().copy()
+        assert same(*[f(x).numpy() for f in (step, multiplied)]) and same(x.numpy(), before)
+    arrays, *_ = step._recordings[0].replay._made
+    begins = [[[arrays[x].ctypes.data for x in some] for some in i[1:4:2]] for i in loops_of(step)]
+    assert sum([len({*operands} & {*results}) for operands, results in begins]) == count
 
 
 def small_step():
