@@ -19,9 +19,8 @@ def _tiles(start, stop, a, b, out, rounds):
     for piece in range(start, stop):
         for _ in range(rounds):
             columns = out.shape[1] // HEIGHT
-            tile(
-                HEIGHT, columns, a, 0, 1, HEIGHT, b, 0, columns, DEPTH, out[piece], 0, columns, True
-            )
+            tile(HEIGHT, columns, a, 0, 1, HEIGHT, b, 0, columns, DEPTH, out[piece], 0, columns,
+                 True, False, b, (0, 0, 0, 0, 0))  # fmt: skip
 
 
 @shareable()

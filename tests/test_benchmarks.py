@@ -1,8 +1,11 @@
-"""The statistics of a benchmark, on made-up turns."""
+"""The statistics of a benchmark, on made-up turns, and what a machine's peak is measured by."""
 
+import numpy as np
 import pytest
 
-from benchmarks import turns
+from benchmarks import machine, turns
+from minigrad.kernels.tile import HEIGHT, WIDTH
+from minigrad.kernels.vectors import REGISTER
 
 OURS, THEIRS = turns.OURS, "theirs"
 # Seconds of the steps of each turn. In the last round the machine was four times as slow.
@@ -32,3 +35,12 @@ def test_a_table_has_medians_ratios_and_floors():
 def test_a_peer_that_all_is_compared_with_must_start():
     with pytest.raises(SystemExit, match="theirs is needed, and did not start"):
         turns.take_turns({THEIRS: ["true"]}, [THEIRS], 1, 1)
+
+
+def test_the_peak_is_measured_by_products_and_the_bandwidth_by_additions():
+    columns = WIDTH * REGISTER // 4
+    a, b = np.ones(HEIGHT * machine.DEPTH, np.float32), np.ones(columns * machine.DEPTH, np.float32)
+    out = np.zeros((2, HEIGHT * columns), np.float32)
+    machine._tiles(1, 2, a, b, out, 3)
+    assert (out == 3 * machine.DEPTH).all()
+    assert machine.flops() > 1e9 and machine.bandwidth(10**6) > 1e8

@@ -20,6 +20,9 @@ width, and each thread has as much of them as the others: where one's share ends
 next one's begins. A thread that packs panels multiplies them, too: no other waits for them, and
 they are where they are needed. (After Goto & van de Geijn 2008.)
 
+While a tile is multiplied, the memory of what comes later is asked for: the next panel of b, which
+a processor does not foresee, and the lines of y, which it must have before it can write them.
+
 So one function serves the three layouts of a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. An element
 is always summed over k in order: its bits depend neither on the number of threads nor on the cuts.
 """
@@ -37,7 +40,9 @@ from minigrad.processors import get_num_threads
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
 PAGES = 128  # rows of y, at most, that a panel goes over: each lies on another page
-LARGE = 2**20  # bytes of a, if it has more rows, above which it is packed: too many pages
+LARGE = (
+    2**20
+)  # bytes above which an a with more rows is packed, and what is next of b and y fetched
 ALIAS = 2**12  # bytes: rows that are a multiple of it apart take each other's place in the cache
 MANY = 32  # tiles above which to pack a panel costs less than to read it from many pages
 GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache
@@ -93,12 +98,28 @@ def _pack_left(start, stop, a, turned, N, K, first, depth, lanes, packed, high):
 
 
 @jit()
-def _tiles(left, top, bottom, b, at, below, apart, begin, end, first, depth, out, N, M, wide):
+def _ahead(part, parts, at, K, depth, wide):
+    """Return what `tile` prefetches of columns of b that lie in rows of K, and will be packed next.
+
+    The first of them is at `at`, and this is a part of them.
+    """
+    often = high = 0
+    while 2 << often <= parts:
+        often += 1
+    while 1 << high < wide:
+        high += 1
+    return at + part * -(-(depth >> often) // wide) * wide, K, wide, high, often
+
+
+@jit()
+def _tiles(left, right, soon, top, bottom, begin, end, first, depth, out, N, M, wide, cold):
     """Multiply tiles of rows of a, from `top` to `bottom`, by panels of b, from `begin` to `end`.
 
-    The first panel is at `at` of b, the next one `apart` later, and a panel's next row `below`.
+    right: b, where the first panel is, how far a panel's next row is, and the next panel
+    soon: b, and what is packed of it after these panels: from where on, in rows of how many, and
+        from which panel on; or rows of 0, if b is not packed
     """
-    a, row, step, high = left
+    (a, row, step, high), (b, at, below, apart), (later, front, K, following) = left, right, soon
     tiles = -(-N // HEIGHT)
     rows = bottom * N // tiles - top * N // tiles
     blocks = max(-(-rows * depth * a.itemsize // CACHE), -(-rows // PAGES))
@@ -106,12 +127,18 @@ def _tiles(left, top, bottom, b, at, below, apart, begin, end, first, depth, out
         highest = top + block * (bottom - top) // blocks
         lowest = top + (block + 1) * (bottom - top) // blocks
         for panel in range(begin, end):
+            start, ahead = at + (panel - begin) * apart, (0, 0, 0, 0, 0)
             for t in range(highest, lowest):
+                if K == 0:
+                    ahead = start + wide, below, 0, 62, 0
+                elif cold and (following + panel - begin + 1) * wide <= M:
+                    columns = front + (panel - begin) * wide * K
+                    ahead = _ahead(t - highest, lowest - highest, columns, K, depth, wide)
                 i = t * N // tiles
                 p = t * high if high else i * row + first * step
                 tile((t + 1) * N // tiles - i, min(wide, M - panel * wide), a, p, row, step,
-                     b, at + (panel - begin) * apart, below, depth,
-                     out, i * M + panel * wide, M, first > 0)  # fmt: skip
+                     b, start, below, depth, out, i * M + panel * wide, M, first > 0, cold,
+                     later, ahead)  # fmt: skip
 
 
 @jit()
@@ -129,11 +156,12 @@ def _cut(part, parts, total, panel, whole):
 
 
 @shareable()
-def _multiply(start, stop, parts, left, b, turned, out, N, K, M, first, depth, lanes):
+def _multiply(start, stop, parts, left, b, turned, out, N, K, M, first, depth, lanes, cold):
     """Add a slab's products to some of so many parts of out = a b; the first slab's are the first.
 
     left: a, how far its next row and its next column are, and its next tile if it is packed
     b: (K, M), or (M, K) if turned
+    cold: whether b or out is larger than what a core's cache keeps
     """
     wide, tiles, registers = WIDTH * lanes, -(-N // HEIGHT), -(-M // lanes)
     few, panel, pieces = tiles <= MANY, WIDTH * tiles, (wide, 1)
@@ -152,12 +180,15 @@ def _multiply(start, stop, parts, left, b, turned, out, N, K, M, first, depth, l
         if few and not turned:  # b may end before the last panel's last register does
             there = end - (end * wide > M and M % lanes > 0)
         if begin < there:
-            _tiles(left, top, bottom, b, first * M + begin * wide, M, wide, begin, there,
-                   first, depth, out, N, M, wide)  # fmt: skip
+            right, soon = (b, first * M + begin * wide, M, wide), (b, 0, 0, 0)
+            _tiles(left, right, soon, top, bottom, begin, there, first, depth, out, N, M, wide,
+                   cold)  # fmt: skip
         if there < end:
             _pack(there, end, pieces, b, turned, K, M, first, depth, lanes, packed, wide)
-            _tiles(left, top, bottom, packed, 0, wide, wide * depth, there, end,
-                   first, depth, out, N, M, wide)  # fmt: skip
+            following = end if turned else M
+            right, soon = (packed, 0, wide, wide * depth), (b, end * wide * K + first, K, following)
+            _tiles(left, right, soon, top, bottom, there, end, first, depth, out, N, M, wide,
+                   cold)  # fmt: skip
         at = min(stop, end * panel)
 
 
@@ -185,6 +216,7 @@ def _product(y, a, b):
         threads = get_num_threads() if N * K * M > SERIAL else 1
         parts, slabs = PARTS * threads if threads > 1 else 1, -(-K // DEPTH)
         tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
+        cold = max(b.nbytes, y.nbytes) > LARGE
         packs = N > PAGES and a.nbytes > LARGE or row * a.itemsize % ALIAS == 0
         packed = np.empty(tiles * high * -(-K // slabs) if packs else 0, a.dtype)
         for slab in range(slabs):
@@ -194,7 +226,9 @@ def _product(y, a, b):
                 pieces = max(-(-tiles // TOGETHER), threads) if threads > 1 else 1
                 _pack_left(pieces, tiles, a, row == 1, N, K, first, depth, lanes, packed, high)
                 left = packed, 1, high, high * depth
-            _multiply(parts, parts, parts, left, b, below > 1, out, N, K, M, first, depth, lanes)
+            _multiply(
+                parts, parts, parts, left, b, below > 1, out, N, K, M, first, depth, lanes, cold
+            )
 
 
 @shareable()

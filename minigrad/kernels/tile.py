@@ -41,13 +41,16 @@ I64 = ir.IntType(64)
 
 
 class _Result:
-    """A tile of y in memory: its first element, the step from row to row, how many columns."""
+    """A tile of y in memory: its first element, the step from row to row, how many columns.
 
-    def __init__(self, builder, vector, first, row, columns):
+    more: whether it is added to what is there. cold: whether to ask for its lines of memory first
+    """
+
+    def __init__(self, builder, vector, first, row, columns, *, more, cold):
         self.builder, self.vector, self.first, self.row = builder, vector, first, row
-        self.columns = columns
+        self.columns, self.more, self.cold = columns, more, cold
 
-    def _register(self, i, j):
+    def address(self, i, j):
         """The address of register j of row i."""
         at = self.builder.mul(self.row, I64(i))
         at = self.builder.add(at, I64(j * self.vector.count))
@@ -56,9 +59,9 @@ class _Result:
     def load(self, i, j, width):
         """Read a register; only the last of so many may lack columns, which are zeros then."""
         if j < width - 1:
-            return load_at(self.builder, self._register(i, j), self.vector)
+            return load_at(self.builder, self.address(i, j), self.vector)
         first = j * self.vector.count
-        return load_some(self.builder, self._register(i, j), self.vector, first, self.columns)
+        return load_some(self.builder, self.address(i, j), self.vector, first, self.columns)
 
     def store(self, values, width):
         """Write all registers; masks, which some processors are slow at, only where needed."""
@@ -67,20 +70,23 @@ class _Result:
         with builder.if_else(full) as (then, otherwise):
             with then:
                 for (i, j), value in values.items():
-                    store_at(builder, self._register(i, j), value)
+                    store_at(builder, self.address(i, j), value)
             with otherwise:
                 for (i, j), value in values.items():
                     if j < width - 1:
-                        store_at(builder, self._register(i, j), value)
+                        store_at(builder, self.address(i, j), value)
                     else:
                         first = j * self.vector.count
-                        store_some(builder, self._register(i, j), value, first, self.columns)
+                        store_some(builder, self.address(i, j), value, first, self.columns)
 
 
-def _starts(builder, out, places, width, more):
+def _starts(builder, out, places, width):
     """What the accumulators hold before the loop: zeros, or what there is if `more` of a sum."""
+    with builder.if_then(out.cold):
+        for place in places:
+            prefetch(builder, out.address(*place), to_write=1)
     zeros, outside = ir.Constant(out.vector, None), builder.block
-    with builder.if_then(more):
+    with builder.if_then(out.more):
         loaded, inside = [out.load(*place, width) for place in places], builder.block
     starts = [builder.phi(out.vector) for _ in places]
     for start, value in zip(starts, loaded, strict=True):
@@ -97,11 +103,11 @@ class _Operands(NamedTuple):
     depth: ir.Value  # how many k there are
 
 
-def _loop(builder, out, height, width, operands, more):
+def _loop(builder, out, height, width, operands):
     """Compute a tile of so many rows and registers, and add it to what is there if `more`."""
     a, row, step, registers, depth = operands
     places = [(i, j) for i in range(height) for j in range(width)]
-    starts = _starts(builder, out, places, width, more)
+    starts = _starts(builder, out, places, width)
     before, loop = builder.block, builder.append_basic_block("k")
     after = builder.append_basic_block("end")
     builder.branch(loop)
@@ -139,48 +145,57 @@ def by_size(builder, rows, columns, most, loop):
     builder.position_at_end(done)
 
 
-def _tile(builder, rows, out, operands, more):
+def _tile(builder, rows, out, operands):
     lanes = I64(out.vector.count)
     registers = builder.udiv(builder.add(out.columns, builder.sub(lanes, I64(1))), lanes)
 
     def loop(height, width):
-        _loop(builder, out, height, width, operands, more)
+        _loop(builder, out, height, width, operands)
 
     by_size(builder, rows, registers, (HEIGHT, WIDTH), loop)
 
 
 @intrinsic
-def tile(typing, rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more):
+def tile(typing, rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more, cold,
+         soon, ahead):  # fmt: skip
     """out[q + i·M + j] = Σₖ a[p + i·row + k·step] · bₖ[j], + what it is if `more` of a sum.
 
     i < rows ≤ HEIGHT, j < columns ≤ WIDTH registers, k < depth, of which there is at least one. bₖ
     are WIDTH registers of b from at + k·below on, which are read whole, if some of their columns
     are wanted.
+
+    cold: whether out is probably in no cache, so that its lines are asked for before the loop
+    ahead: (start, down, right, high, often) says what is prefetched of the array `soon` with each
+        bₖ: as much as that is, from start + (n mod 2^high) · down + (n div 2^high) · right on, with
+        n = k div 2^often. So n counts the rows of a column of `soon`, and then those of the next
     """
 
     def lower(context, builder, signature, args):
-        rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more = args
+        rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more, cold = args[:15]
+        soon, ahead = args[15:]
         types_of = signature.args
         vector = context.get_value_type(Vector(types_of[2].dtype))
         first = address(context, builder, types_of[10], out, q)
-        result = _Result(builder, vector, first, M, columns)
+        result = _Result(builder, vector, first, M, columns, more=more, cold=cold)
+        start, down, right, high, often = (builder.extract_value(ahead, i) for i in range(5))
 
         def registers(k, width):
-            start = builder.mul(k, below)
+            n, place = builder.lshr(k, often), builder.add(at, builder.mul(k, below))
+            line = builder.mul(builder.and_(n, builder.not_(builder.shl(I64(-1), high))), down)
+            line = builder.add(line, builder.mul(builder.lshr(n, high), right))
+            line = builder.add(line, start)
             for j in range(width):
-                place = builder.add(builder.add(at, start), I64(j * vector.count))
-                # Where b is not packed, the next panel's row k lies beside this one. A processor
-                # does not see that coming by itself: its next reads are from other pages.
-                beside = builder.add(place, I64(WIDTH * vector.count))
-                prefetch(builder, address(context, builder, types_of[6], b, beside))
-                yield address(context, builder, types_of[6], b, place)
+                further = I64(j * vector.count)
+                later = builder.add(line, further)
+                prefetch(builder, address(context, builder, types_of[15], soon, later))
+                yield address(context, builder, types_of[6], b, builder.add(place, further))
 
         a = address(context, builder, types_of[2], a, p)
-        _tile(builder, rows, result, _Operands(a, row, step, registers, depth), more)
+        _tile(builder, rows, result, _Operands(a, row, step, registers, depth))
         return context.get_dummy_value()
 
-    arguments = rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more
-    return types.void(*arguments), lower
+    arguments = rows, columns, a, p, row, step, b, at, below, depth, out, q, M, more, cold
+    return types.void(*arguments, soon, ahead), lower
 
 
 @intrinsic
@@ -192,7 +207,8 @@ def tile_of_places(typing, rows, columns, a, p, row, step, b, starts, places, ou
         types_of = signature.args
         vector = context.get_value_type(Vector(types_of[2].dtype))
         first = address(context, builder, types_of[9], out, q)
-        result = _Result(builder, vector, first, M, columns)
+        yes, no = ir.IntType(1)(1), ir.IntType(1)(0)
+        result = _Result(builder, vector, first, M, columns, more=yes, cold=no)
         depth = context.make_array(types_of[7])(context, builder, starts).nitems
 
         def registers(k, width):
@@ -202,8 +218,7 @@ def tile_of_places(typing, rows, columns, a, p, row, step, b, starts, places, ou
                 yield address(context, builder, types_of[6], b, builder.add(start, place))
 
         a = address(context, builder, types_of[2], a, p)
-        operands = _Operands(a, row, step, registers, depth)
-        _tile(builder, rows, result, operands, ir.IntType(1)(1))
+        _tile(builder, rows, result, _Operands(a, row, step, registers, depth))
         return context.get_dummy_value()
 
     return types.void(rows, columns, a, p, row, step, b, starts, places, out, q, M), lower

@@ -88,13 +88,13 @@ def store_at(builder, address, value):
     builder.store(value, pointer).align = size_of(value.type)
 
 
-def prefetch(builder, address):
-    """Ask for the line of memory at an address, which need not be an array's, to be read soon."""
+def prefetch(builder, address, to_write=0):
+    """Ask for the line of memory at an address, which need not be an array's, to be there soon."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-    read, nearest, data = number(0), number(3), number(1)
-    builder.call(function, [builder.bitcast(address, byte), read, nearest, data])
+    how = number(to_write), number(3), number(1)  # into the nearest cache, and of data
+    builder.call(function, [builder.bitcast(address, byte), *how])
 
 
 def repeated(builder, number, vector):
