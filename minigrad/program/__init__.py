@@ -140,39 +140,39 @@ class Compiled:
         return self.function(*args, **kwargs)
 
     def _call(self, args, kwargs):
-        bound = self._bound(args, kwargs)
+        named = self._named(args, kwargs)
         arguments, first = dict[str, Any](), dict[int, str]()
-        kinds = tuple([_kind(k, x, arguments, first) for k, x in bound.arguments.items()])
+        kinds = tuple([_kind(k, x, arguments, first) for k, x in named.items()])
         key = kinds, current.interpreter.records, current.interpreter.accelerates
         values = list(arguments.values())
         recording = next((r for r in self._recordings if r.fits(key, values)), None)
         self._calls += 1
         if not recording or self.check_every and self._calls % self.check_every == 0:
-            return self._record(bound, arguments, key, recording)
+            return self._record(named, arguments, key, recording)
         if recording is not self._recordings[0]:
             self._use(recording)
         if recording.replay is None:
             recording.replay = Replay(simplified(recording.program))
         if not recording.replay.knows(values):
-            return self._record(bound, arguments, key, None)
+            return self._record(named, arguments, key, None)
         return recording.replay.run(values)
 
-    def _bound(self, args, kwargs):
+    def _named(self, args, kwargs):
         """Return which parameter gets what."""
         if len(args) == self._positional and not kwargs:  # what bind does, too, in much more time
-            named = dict(zip(self._signature.parameters, args, strict=True))
-            return inspect.BoundArguments(self._signature, named)
+            return dict(zip(self._signature.parameters, args, strict=True))
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return bound
+        return bound.arguments
 
     def _use(self, recording):
         """Put a recording first, and forget the last one if there are too many."""
         others = [other for other in self._recordings if other is not recording]
         self._recordings = [recording, *others][:MOST]
 
-    def _record(self, bound, arguments, key, expected):
+    def _record(self, named, arguments, key, expected):
         """Run the function, and write down what it does. expected: what a replay would have run"""
+        bound = inspect.BoundArguments(self._signature, named)
         own = [name for name, x in arguments.items() if isinstance(x, np.ndarray)]
         arguments, args, kwargs = _as_tensors((arguments, bound.args, bound.kwargs))
         recorder = Recorder(self.function, arguments, own)

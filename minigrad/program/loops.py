@@ -54,7 +54,7 @@ CONVERSIONS = (ops.to, _converted)  # whose operand may have another dtype
 TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
 
 SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
-PIECE = 2**12  # additions, at least, that a thread does at a time; a function counts as eight
+PIECE = 2**13  # additions, at least, that a thread does at a time; a function counts as eight
 
 
 @dataclass(eq=False)
