@@ -1,59 +1,28 @@
 """Fusion: elementwise instructions on arrays of one shape become one loop, written as source.
 
 An intermediate result that nobody else uses is then a number in a register, and no array. A loop
-may begin with the bias of a linear layer, and end with sums of its rows. The bits stay: a loop
-computes each function from the one source that its kernel has, in kernels/scalars.py, sums in the
-order of kernels/reduce.py, and what has no source there is arithmetic that IEEE 754 rounds in one
-way alone. (A NaN's sign is the exception: LLVM turns −x · 3 into x · −3.)
-
-A loop's source is compiled, and kept on disk under its hash.
+may begin with the bias of a linear layer, end with sums of its rows, and write a result over an
+operand that nobody reads any more. The bits stay: a loop computes each function from the one source
+that its kernel has, and sums in the order of the kernel for sums; the rest is arithmetic that IEEE
+754 rounds in one way alone. (A NaN's sign is the exception: LLVM turns −x · 3 into x · −3.)
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from minigrad import ops
-from minigrad.core.backward import ones_like
-from minigrad.core.primitive import _converted
-from minigrad.kernels import scalars  # noqa: F401  the loops call it
-from minigrad.kernels.cache import generated
 from minigrad.kernels.compile import COMPILED
-from minigrad.kernels.elementwise import LOOPS
-from minigrad.kernels.jobs import Job, Jobs, collected, shareable  # noqa: F401
-from minigrad.kernels.reduce import sum_row  # noqa: F401  and this
-from minigrad.kernels.scratch import scratch  # noqa: F401
-from minigrad.ops.arithmetic import _chain
+from minigrad.kernels.formulas import CONVERSIONS, FORMULAS, SCALARS, TERMS, compiled
+from minigrad.kernels.jobs import Job, Jobs, collected  # noqa: F401  Jobs is for replay.py
 from minigrad.ops.reductions import axes_of
 from minigrad.program.instructions import Instruction, Program, Value, with_constants_known
 
-# How an operation is written for one element; {0} … are the operands, names are static arguments.
-FORMULAS = {
-    ops.add: "{0} + {1}", ops.subtract: "{0} - {1}", ops.multiply: "{0} * {1}",
-    ops.divide: "{0} / {1}", ops.negative: "-{0}", ops.sqrt: "np.sqrt({0})",
-    ones_like: "1", ops.zeros_like: "0",
-    **{getattr(ops, name): f"scalars.{name}({{0}})" for name in LOOPS},
-    ops.elu: "scalars.elu({0}, {alpha})", ops.elu_pull: "scalars.elu_pull({0}, {1}, {alpha})",
-    ops.leaky_relu: "{0} if {0} > 0 else {negative_slope} * {0}",
-    ops.leaky_relu_pull: "scalars.leaky_relu_pull({0}, {1}, {negative_slope})",
-    ops.itakura_saito: "scalars.itakura_saito({0}, {1})",
-    _chain: "scalars.chain({0}, {1}, {2}, {3})",
-    ops.to: "{0}", _converted: "{0}",
-}  # fmt: skip
-
-CONVERSIONS = (ops.to, _converted)  # whose operand may have another dtype
-
-# The terms of sums over the last axes, with which a loop may end.
-TERMS = {ops.sum: "{0}", ops.log_bernoulli: "scalars.log_bernoulli({0}, {1})"}
-
-SCALARS = ("alpha", "negative_slope")  # static arguments that stand in formulas
 PIECE = 2**13  # additions, at least, that a thread does at a time; a function counts as eight
 
 
@@ -250,16 +219,6 @@ def _indented(lines):
     return [f"    {line}" for line in lines]
 
 
-@cache
-def _compiled(text):
-    """Return the compiled loop of a source."""
-    name = f"loop_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    path = generated(name, text)
-    found: dict[str, Any] = {}
-    exec(compile(text.replace("task", name, 1), path, "exec"), globals(), found)
-    return shareable(fastmath=False)(found[name])
-
-
 def jobs(instruction: Instruction, operands, results) -> list[Job] | None:
     """Return its loop on these arrays, made flat, as a list of one job."""
     loop, (outer, rows, row) = instruction.primitive, instruction.primitive.sizes
@@ -277,4 +236,4 @@ def jobs(instruction: Instruction, operands, results) -> list[Job] | None:
     if loop.sizes[:2] == (1, 1):  # it is cut into parts, and row is how long such a part is
         steps, count = [(0, step) for _, _, step in steps], row
     arguments = rows, row, np.array(steps), *flat
-    return collected(_compiled(text), min(work // PIECE, count), count, *arguments)
+    return collected(compiled(text), min(work // PIECE, count), count, *arguments)

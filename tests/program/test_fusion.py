@@ -10,6 +10,7 @@ import minigrad as mg
 from minigrad import Tensor, ops
 from minigrad.core.tensor import replace
 from minigrad.kernels import cache
+from minigrad.kernels.formulas import CONVERSIONS, FORMULAS
 from minigrad.program import loops
 from minigrad.program.instructions import (
     SMALL,
@@ -18,7 +19,7 @@ from minigrad.program.instructions import (
     simplified,
     with_constants_known,
 )
-from minigrad.program.loops import CONVERSIONS, FORMULAS, Loop, fused, loop_of
+from minigrad.program.loops import Loop, fused, loop_of
 from tests.program.helpers import same
 from tests.program.test_programs import recorded
 
