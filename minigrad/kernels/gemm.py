@@ -15,13 +15,13 @@ a is packed, too, tile by tile.
                     for each tile of the block:
                         for each k: …                       # tile.py
 
+While a tile is multiplied, the memory of what comes later is asked for: the next panel of b, which
+a processor does not foresee, and the lines of y, which it must have before it can write them.
+
 The threads share the parts. The tiles of y are counted down one panel after the other, by their
 width, and each thread has as much of them as the others: where one's share ends within a panel, the
 next one's begins. A thread that packs panels multiplies them, too: no other waits for them, and
 they are where they are needed. (After Goto & van de Geijn 2008.)
-
-While a tile is multiplied, the memory of what comes later is asked for: the next panel of b, which
-a processor does not foresee, and the lines of y, which it must have before it can write them.
 
 So one function serves the three layouts of a linear layer: y = x wᵀ, x̄ = ȳ w, w̄ = ȳᵀ x. An element
 is always summed over k in order: its bits depend neither on the number of threads nor on the cuts.
@@ -40,9 +40,8 @@ from minigrad.processors import get_num_threads
 DEPTH = 512  # rows of b, at most, that are packed at a time
 CACHE = 2**18  # bytes of a core's cache that a block of a may take
 PAGES = 128  # rows of y, at most, that a panel goes over: each lies on another page
-LARGE = (
-    2**20
-)  # bytes above which an a with more rows is packed, and what is next of b and y fetched
+LARGE = 2**20  # bytes of a, if it has more rows, above which it is packed: too many pages
+COLD = 2**20  # bytes of b or y above which what is needed of them next is prefetched
 ALIAS = 2**12  # bytes: rows that are a multiple of it apart take each other's place in the cache
 MANY = 32  # tiles above which to pack a panel costs less than to read it from many pages
 GROUP = 4  # panels of b, at most, that are packed at a time, and stay in a core's cache
@@ -161,7 +160,7 @@ def _multiply(start, stop, parts, left, b, turned, out, N, K, M, first, depth, l
 
     left: a, how far its next row and its next column are, and its next tile if it is packed
     b: (K, M), or (M, K) if turned
-    cold: whether b or out is larger than what a core's cache keeps
+    cold: whether b or out is larger than what a core's cache keeps of them
     """
     wide, tiles, registers = WIDTH * lanes, -(-N // HEIGHT), -(-M // lanes)
     few, panel, pieces = tiles <= MANY, WIDTH * tiles, (wide, 1)
@@ -216,7 +215,7 @@ def _product(y, a, b):
         threads = get_num_threads() if N * K * M > SERIAL else 1
         parts, slabs = PARTS * threads if threads > 1 else 1, -(-K // DEPTH)
         tiles, high = -(-N // HEIGHT), -(-HEIGHT // lanes) * lanes
-        cold = max(b.nbytes, y.nbytes) > LARGE
+        cold = max(b.nbytes, y.nbytes) > COLD
         packs = N > PAGES and a.nbytes > LARGE or row * a.itemsize % ALIAS == 0
         packed = np.empty(tiles * high * -(-K // slabs) if packs else 0, a.dtype)
         for slab in range(slabs):

@@ -1,7 +1,7 @@
 """Each of these reductions sums in an order that depends on the shape alone.
 
-A row is summed in 64 parts, one element to each in turn, and these are then added by halves: so the
-loop runs in vectors of any width, and its bits do not depend on theirs. A long row
+A row is summed in PARTS, one element to each in turn, and these are then added by halves: so the
+loop runs in vectors of any width (see vectors.py), and its bits do not depend on theirs. A long row
 is cut into blocks, so that it rounds as little as a short one.
 """
 

@@ -164,7 +164,7 @@ def tile(typing, rows, columns, a, p, row, step, b, at, below, depth, out, q, M,
     are WIDTH registers of b from at + k·below on, which are read whole, if some of their columns
     are wanted.
 
-    cold: whether out is probably in no cache, so that its lines are asked for before the loop
+    cold: whether out's lines are probably in no near cache, and are asked for before the loop
     ahead: (start, down, right, high, often) says what is prefetched of the array `soon` with each
         bₖ: as much as that is, from start + (n mod 2^high) · down + (n div 2^high) · right on, with
         n = k div 2^often. So n counts the rows of a column of `soon`, and then those of the next

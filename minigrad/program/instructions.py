@@ -3,9 +3,9 @@
 An instruction applies an operation to Values and makes new ones, or writes into their memory. So
 the same Value read before a write and after it may be two things: passes count the writes.
 
-Each pass is a function from a Program to a Program that does the same with less; `simplified` is
-all of them in order. None knows a model, and none changes the order in which instructions act, that
-is, write or draw random numbers.
+Each pass is a function from a Program to a Program that does the same with less; `simplified`
+is those of a program that is printed. None knows a model, and none changes the order in which
+instructions act, that is, write or draw random numbers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Value:
     origin: "argument" of the function, "gradient" of a leaf before the call, "state", a tensor of
         the user's, "constant", or "result"
     key: tells it from others of this origin, also in another recording: the number of an argument
-        or a result, the leaf's key, the id of a state, or a digest of a constant's bytes
+        or a result, also of one that is a constant by now, the leaf's key, the id of a state, or a
+        digest of a constant's bytes
     source: the state or the constant, a Tensor, or the leaf, a Value
     memory: a number that all views of one memory share
     span, first: how many bytes there are from the array's lowest element to the end of its highest,
@@ -187,7 +188,7 @@ def frozen(static) -> str:
 
 
 def simplified(program: Program) -> Program:
-    """Return the program after all passes."""
+    """Return the program as it is printed."""
     return without_unused(without_repeats(program))
 
 
@@ -229,20 +230,22 @@ def without_repeats(program: Program) -> Program:
 def with_constants_known(program: Program) -> Program:
     """Compute now what no call changes and is small, such as the cotangent of a mean's terms.
 
-    A loop can read it from its beginning on; and ones and zeros depend on no value.
+    A loop can read it from its beginning on; and ones and zeros depend on no value. What operations
+    of the user's own depend on nobody knows, so these run each time.
     """
     known: dict[Value, Value] = {}
     instructions, used = [], {value.memory for value in program.kept()} | program.written()
     for i in program.instructions:
         i = i._replace(operands=tuple([known.get(x, x) for x in i.operands]))
         alike = i.primitive in (ones_like, ops.zeros_like)
-        constant = alike or all([x.origin == "constant" for x in i.operands])
+        constant = alike or {x.origin for x in i.operands} == {"constant"}
+        ours = i.primitive.forward.__module__.startswith("minigrad.")
         small = all([math.prod(y.shape) <= SMALL and y.memory not in used for y in i.results])
-        if constant and small and not i.primitive.acts:
+        if constant and ours and small and not i.primitive.acts:
             tensors = [owned(np.empty(x.shape, x.dtype)) if alike else x.source for x in i.operands]
             found = bind(i.primitive, tensors, i.static)
             for y, made in zip(i.results, found if type(found) is tuple else (found,), strict=True):
-                known[y] = Value.of(array_of(made), "constant", y.key, made, object())
+                known[y] = Value.of(array_of(made), "constant", y.key, made, y.memory)
         else:
             instructions.append(i)
     return without_unused(program._replace(instructions=tuple(instructions)))

@@ -165,12 +165,12 @@ def in_place(instruction: Instruction, x, y) -> bool:
 
 
 def source(instruction: Instruction, over=MappingProxyType({})) -> str:
-    """Return its loop as the text of task(start, stop, rows, row, steps, *operands, *results).
+    """Return its loop as the text of task(start, stop, rows, row, steps, *operands, *others).
 
     It does rows from start to stop or, if one row is all there is, elements from start to stop of
     it. Row a, b of an array begins at a · steps[k, 0] + b · steps[k, 1].
 
-    over: {result: operand} of the results that are written over operands
+    over: {result: operand} of the results that are written over operands; the others are given
     """
     loop, read = instruction.primitive, instruction.operands
     made = [y for y in instruction.results if y not in over]
@@ -220,7 +220,10 @@ def _indented(lines):
 
 
 def jobs(instruction: Instruction, operands, results) -> list[Job] | None:
-    """Return its loop on these arrays, made flat, as a list of one job."""
+    """Return its loop on these arrays, made flat, as a list of one job.
+
+    An operand and a result that begin at one address were planned to: see in_place.
+    """
     loop, (outer, rows, row) = instruction.primitive, instruction.primitive.sizes
     arrays = dict(zip(instruction.operands, operands, strict=True))
     at = {array.ctypes.data: x for x, array in arrays.items()}

@@ -8,6 +8,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import Tensor, ops
+from minigrad.core.primitive import primitive
 from minigrad.core.tensor import replace
 from minigrad.kernels import cache
 from minigrad.kernels.formulas import CONVERSIONS, FORMULAS
@@ -321,3 +322,28 @@ def test_what_no_call_changes_and_is_small_is_computed_before():
     assert names[8:9] == ["multiply"]  # of its slope, which began with ones_like
     # What is handed out, large, or a view of what is handed out is computed each time.
     assert names[9:] == "subtract multiply sum subtract negative _getitem".split()
+
+
+def test_a_large_view_of_what_is_computed_before_is_no_work():
+    def function(x):
+        y = mg.tanh(x).mean()
+        return y, mg.grad(y, x)
+
+    step, x = mg.compile(function), Tensor(np.ones((100, 100)), requires_grad=True)
+    step(x), step(x)
+    replay = step._recordings[0].replay
+    large = [i for i in replay.program.instructions if i.primitive.name == "broadcast_to"]
+    assert len(large) == 1 and large[0].views and len(replay._made[1]) == 1  # all is one call
+
+
+def test_an_operation_of_the_users_own_runs_each_time():
+    count, few = [0.0], mg.constant([1.0, 2.0])
+
+    def counted(x, /):
+        count[0] += 1
+        return x + count[0]
+
+    own = primitive(counted)
+    own.pulls = (lambda g, y, x: g,)
+    step = mg.compile(lambda x: own(few) + x)
+    assert [step(Tensor([0.0, 0.0])).numpy()[0] for _ in range(4)] == [2, 3, 4, 5]
