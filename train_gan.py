@@ -60,7 +60,7 @@ def train(options, seed):
     resume = training.resumes(options, folder)
     with training.Run(folder, settings, resume=resume, files=FILES, **parts) as run:
         for iteration in run.steps(last, record=10, checkpoint=save_every, progress=bar):
-            batch = images[next(batches)]
+            batch = images.take(next(batches), axis=0)
             iteration.log(**step(batch))
             if iteration == 1:
                 training.save_grid(folder / "real.png", unit_range(gan.scaled(batch)), 10)

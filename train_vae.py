@@ -46,7 +46,7 @@ def train(options, number):
     resume = training.resumes(options, folder)
     with training.Run(folder, settings, resume=resume, files=FILES, **parts) as run:
         for iteration in run.steps(last, checkpoint=save_every, progress=options.jobs == 1):
-            iteration.log(**step(images[next(batches)]))
+            iteration.log(**step(images.take(next(batches), axis=0)))
             if iteration.every(1000) or iteration.last:
                 iteration.log(subset_nelbo=evaluate_subset(vae, subset, 10)["nelbo"])
             if iteration.every(save_every) or iteration.last:  # weights, beside the checkpoint

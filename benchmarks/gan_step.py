@@ -59,7 +59,7 @@ def minigrad_step(arch, compiled=False):
     train = compile(train) if compiled else train
 
     def step():
-        losses = train(data[next(batches)])
+        losses = train(data.take(next(batches), axis=0))
         return {name: loss.item() for name, loss in losses.items()}
 
     return step

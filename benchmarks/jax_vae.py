@@ -72,7 +72,7 @@ def make_step():
     keys = iter(range(10**9))
 
     def step():
-        batch = data[draw.randint(0, 60_000, 100)]
+        batch = data.take(draw.randint(0, 60_000, 100), axis=0)
         *state[:], found = train(*state, batch, jax.random.key(next(keys)))
         return [bound.item() for bound in found]
 

@@ -37,7 +37,7 @@ def minigrad_step(compiled=False, batch=100, width=300):
     train = compile(train) if compiled else train
 
     def step():
-        bounds = train(data[next(batches)])
+        bounds = train(data.take(next(batches), axis=0))
         return {name: bound.item() for name, bound in bounds.items()}
 
     return step

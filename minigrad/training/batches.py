@@ -10,6 +10,9 @@ from minigrad import rng
 class Batches:
     """Batches iterates without end over the row numbers of mini-batches, shuffled in each epoch.
 
+    NumPy gives the rows of a large array by `images.take(rows, axis=0)` in half the time of
+    `images[rows]`.
+
     count: the number of rows in the data set
     drop_last: whether to leave out an epoch's last batch if it is not full
 
