@@ -3,6 +3,7 @@
 import linecache
 import os
 import sys
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from minigrad.core.graph import order
 from minigrad.core.interpreter import setting
 
+WIDTH = 96  # columns of a printed line, without its note
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -45,9 +47,7 @@ class Graph:
             self.lines.append(self._line(node))
 
     def __str__(self):
-        width = max((len(str(line)) for line in self.lines if line.note), default=0)
-        lines = [(str(line), line.note) for line in self.lines]
-        return "\n".join(f"{text:{width}}  # {note}" if note else text for text, note in lines)
+        return aligned([(str(line), line.note) for line in self.lines])
 
     __repr__ = __str__
 
@@ -72,6 +72,16 @@ class Graph:
         self.names[key] = f"{letter}{self.count[letter]}"
         self.count[letter] += 1
         return self.names[key]
+
+
+def aligned(lines) -> str:
+    """Return lines, (text, note or None), as one text: wrapped, with their notes in a column."""
+    width = max((min(len(text), WIDTH) for text, note in lines if note), default=0)
+    printed = []
+    for text, note in lines:
+        first, *rest = textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6)
+        printed += [f"{first:{width}}  # {note}" if note else first, *rest]
+    return "\n".join(printed)
 
 
 def call(primitive, operands, static) -> str:

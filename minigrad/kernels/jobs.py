@@ -8,6 +8,7 @@ jobs can follow one another without Python between them.
 from __future__ import annotations
 
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,3 +108,9 @@ class Jobs:
             call, _ = self._kept[done].kept
             call()  # so the kernel says what is wrong, if it can
             raise MemoryError(FAILED)
+
+
+def joined(steps) -> list[Any]:
+    """Return functions and jobs as functions alone: jobs that follow one another become one."""
+    groups = [(functions, [*some]) for functions, some in groupby(steps, callable)]
+    return [call for functions, some in groups for call in (some if functions else [Jobs(some)])]

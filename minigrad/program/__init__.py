@@ -27,7 +27,8 @@
 
 From its second call on, the function is no longer run: its program is, without Python between the
 operations. instructions.py says what a program is, and makes it shorter; recorder.py records one;
-loops.py compiles its elementwise parts; replay.py runs it. This file decides what a call does.
+fusion.py makes loops of its elementwise parts; replay.py runs it. This file decides which program a
+call runs, or records.
 """
 
 from __future__ import annotations

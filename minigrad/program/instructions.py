@@ -10,8 +10,6 @@ instructions act, that is, write or draw random numbers.
 
 from __future__ import annotations
 
-import math
-import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
@@ -20,12 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from minigrad import ops
-from minigrad.core.backward import ones_like
-from minigrad.core.memory import array_of
-from minigrad.core.primitive import bind
-from minigrad.core.show import call, kind
-from minigrad.core.tensor import owned
+from minigrad.core.show import aligned, call, kind
 from minigrad.structures import rebuilt
 
 
@@ -145,19 +138,10 @@ class Program(NamedTuple):
     def __str__(self):
         names, lines = _Names(), list[tuple[str, str]]()
         for part, some in groupby(self.instructions, lambda i: i.part):
-            lines.append((f"{part}:", ""))
-            lines += [(f"  {i.text(names)}", f"  # {i.line}") for i in some]
+            lines += [(f"{part}:", ""), *[(f"  {i.text(names)}", i.line) for i in some]]
         ends = [f"{names[leaf]}.grad = {g and names[g]}" for leaf, g in self.gradients]
         ends.append(f"return {rebuilt(self.returned, names.__getitem__)}")
-        lines += [("in the end:", ""), *[(f"  {end}", "") for end in ends]]
-        width = min(WIDTH, max(len(text) for text, _ in lines))
-        wrapped = [(textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6), n) for text, n in lines]
-        texts = ["\n".join([f"{text[0]:{width}}{n}".rstrip(), *text[1:]]) for text, n in wrapped]
-        return "\n".join(texts)
-
-
-SMALL = 2**12  # numbers, at most, of a constant that is computed before the first call
-WIDTH = 96  # columns of a printed instruction
+        return aligned([*lines, ("in the end:", ""), *[(f"  {end}", "") for end in ends]])
 
 
 class _Name(str):
@@ -225,30 +209,6 @@ def without_repeats(program: Program) -> Program:
         kept.append(i)
     returned = rebuilt(program.returned, lambda y: same.get(y, y))
     return program._replace(instructions=tuple(kept), returned=returned)
-
-
-def with_constants_known(program: Program) -> Program:
-    """Compute now what no call changes and is small, such as the cotangent of a mean's terms.
-
-    A loop can read it from its beginning on; and ones and zeros depend on no value. What operations
-    of the user's own depend on nobody knows, so these run each time.
-    """
-    known: dict[Value, Value] = {}
-    instructions, used = [], {value.memory for value in program.kept()} | program.written()
-    for i in program.instructions:
-        i = i._replace(operands=tuple([known.get(x, x) for x in i.operands]))
-        alike = i.primitive in (ones_like, ops.zeros_like)
-        constant = alike or {x.origin for x in i.operands} == {"constant"}
-        ours = i.primitive.forward.__module__.startswith("minigrad.")
-        small = all([math.prod(y.shape) <= SMALL and y.memory not in used for y in i.results])
-        if constant and ours and small and not i.primitive.acts:
-            tensors = [owned(np.empty(x.shape, x.dtype)) if alike else x.source for x in i.operands]
-            found = bind(i.primitive, tensors, i.static)
-            for y, made in zip(i.results, found if type(found) is tuple else (found,), strict=True):
-                known[y] = Value.of(array_of(made), "constant", y.key, made, y.memory)
-        else:
-            instructions.append(i)
-    return without_unused(program._replace(instructions=tuple(instructions)))
 
 
 def difference(one: Program, other: Program) -> str | None:

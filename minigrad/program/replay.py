@@ -10,14 +10,13 @@ import sys
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from minigrad import ops, rng
 from minigrad.core.guards import is_writable
-from minigrad.core.interpreter import current, is_quiet_already
+from minigrad.core.interpreter import current
 from minigrad.core.memory import (
     GRADIENT,
     LINE,
@@ -42,29 +41,25 @@ class Replay:
     def __init__(self, program: Program):
         self._loops: Any = None
         if current.interpreter.accelerates and find_spec("minigrad.kernels"):
-            self._loops = import_module("minigrad.program.loops")  # which needs the kernels
-            program = self._loops.fused(program)
-        self.program, written = program, program.written()
+            self._loops = import_module("minigrad.kernels.loops")
+            program = import_module("minigrad.program.fusion").fused(program)
+        self.program, self._writes = program, program.written()
         used = [x for i in program.instructions for x in i.operands] + program.kept()
         outside = [x for x in dict.fromkeys(used) if x.origin != "result"]
         inputs = [x for x in outside if x.origin in ("argument", "gradient")]
         self._inputs = {x: x.empty(memory_at(0, x.span)) for x in inputs}
         self._states = {x: array_of(x.source) for x in outside if x not in self._inputs}
-        self._memories = [memory_of(x.source) for x in self._states if x.memory in written]
-        self._written_inputs = [x for x in self._inputs if x.memory in written]
+        self._memories = [memory_of(x.source) for x in self._states if x.memory in self._writes]
         self._prepare()
 
     def _prepare(self, lends=True):
         """Make the arrays and the calls. lends: whether callers get gradients that are no copies"""
         program = self.program
         own = {g.memory: _place(leaf) for leaf, g in program.gradients if g and lends}
-        made = planned(program, own, self._loops.in_place if self._loops else _never)
+        made = planned(program, own, self._loops.in_place if self._loops else lambda *_: False)
         arrays = self._inputs | self._states | made
-        steps = [call for i in program.instructions for call in self._calls_of(i, arrays)]
-        calls: list[Any] = []
-        for functions, some in groupby(steps, callable):
-            several = [*some]  # jobs that follow one another are one call
-            calls += several if functions else [self._loops.Jobs(several)]
+        calls = [call for i in program.instructions for call in self._calls_of(i, arrays)]
+        calls = self._loops.joined(calls) if self._loops else calls
         lent = {y.memory: array.base for y, array in made.items() if y.memory in own}
         self._made = arrays, calls, lent, [*map(sys.getrefcount, lent.values())]
 
@@ -93,23 +88,17 @@ class Replay:
 
     def knows(self, arguments) -> bool:
         """Return whether no memory that is written has a name that it had not when recorded."""
-        given = [(x, x.tensor(arguments)) for x in self._inputs]
-        names = [(x.memory, id(memory_of(y))) for x, y in given if isinstance(y, Tensor)]
+        given = [(x.memory, x.tensor(arguments)) for x in self._inputs]
+        names = [(memory, id(memory_of(y))) for memory, y in given if isinstance(y, Tensor)]
         written: dict[int, Any] = {id(memory): None for memory in self._memories if names}
-        for x in self._written_inputs:
-            written |= {now: memory for memory, now in names if memory == x.memory}
+        written |= {now: memory for memory, now in names if memory in self._writes}
         return all([written.get(now, memory) == memory for memory, now in names])
 
     # ---- a call
 
     def run(self, arguments):
         """Run the program on arguments (arrays or tensors), and return what it returns."""
-        program = self.program
-        self._read(arguments)
-        written = [(x, x.tensor(arguments)) for x in self._written_inputs]
-        for _, given in written:
-            if isinstance(given, Tensor):
-                is_writable("compile", given)
+        program, written = self.program, self._read(arguments)
         leaves = [leaf.tensor(arguments) for leaf, _ in program.gradients]
         for tensor in leaves:  # should the run fail, what it made is nobody's gradient
             set_gradient(tensor, None)
@@ -118,16 +107,12 @@ class Replay:
             self._prepare(lends=False)  # somebody keeps some of them, and gets copies from now on
         arrays, calls, lent, _ = self._made
         count_writes(self._memories)
-        try:
-            current.interpreter.quietly(_run, calls)
-        except RuntimeError as error:
-            if not is_quiet_already(error):
-                raise
-            _run(calls)
-        for value, given in written:
-            if isinstance(given, Tensor):  # an array was copied before
-                count_writes([memory_of(given)])
-                np.copyto(array_of(given), arrays[value])
+        with np.errstate(all="ignore"):
+            for call in calls:
+                call()
+        for tensor, array in written:
+            count_writes([memory_of(tensor)])
+            np.copyto(array_of(tensor), array)
         for tensor, (_, g) in zip(leaves, program.gradients, strict=True):
             if g is not None:
                 lends = g.memory in lent
@@ -135,14 +120,15 @@ class Replay:
         return rebuilt(program.returned, lambda y: handed_out(y, arrays[y]))
 
     def _read(self, arguments):
+        """Copy the arguments. Returns the tensors that are written, each with its copy."""
+        written = []
         for value, array in self._inputs.items():
             given = value.tensor(arguments)
+            if isinstance(given, Tensor) and value.memory in self._writes:
+                is_writable("compile", given)
+                written.append((given, array))
             np.copyto(array, array_of(given) if isinstance(given, Tensor) else given)
-
-
-def _run(calls):
-    for call in calls:
-        call()
+        return written
 
 
 def handed_out(value, array) -> Tensor:
@@ -165,10 +151,6 @@ def _copy_results(primitive, arrays, static, made):
 def _place(leaf):
     """Return a place for a leaf's gradient."""
     return place_beside(leaf.source, GRADIENT) if leaf.origin == "state" else 0
-
-
-def _never(*_):
-    return False
 
 
 def planned(program: Program, own, in_place) -> dict[Value, np.ndarray]:

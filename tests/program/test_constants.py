@@ -5,7 +5,8 @@ import numpy as np
 import minigrad as mg
 from minigrad import Tensor, ops
 from minigrad.core.primitive import primitive
-from minigrad.program.instructions import SMALL, simplified, with_constants_known
+from minigrad.program.fusion import SMALL, with_constants_known
+from minigrad.program.instructions import simplified
 from tests.program.helpers import same
 
 

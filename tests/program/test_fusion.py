@@ -9,11 +9,10 @@ import pytest
 import minigrad as mg
 from minigrad import Tensor, ops
 from minigrad.core.tensor import replace
-from minigrad.kernels import cache
-from minigrad.kernels.formulas import CONVERSIONS, FORMULAS
-from minigrad.program import loops
+from minigrad.kernels import cache, loops
+from minigrad.kernels.loops import CONVERSIONS, FORMULAS, Loop
+from minigrad.program.fusion import fused, loop_of
 from minigrad.program.instructions import Instruction, Value, simplified
-from minigrad.program.loops import Loop, fused, loop_of
 from tests.program.helpers import same
 from tests.program.test_programs import recorded
 

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import Tensor, optim
 from minigrad.core.interpreter import setting
-from minigrad.program import loops
+from minigrad.kernels import loops
 from minigrad.program.recorder import RecordingError
 from tests.program.helpers import same
 

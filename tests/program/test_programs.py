@@ -74,7 +74,7 @@ def step_by_step(instruction, arrays, results):
     return [call]
 
 
-no_compiler = mock.patch("minigrad.program.loops.jobs", step_by_step)
+no_compiler = mock.patch("minigrad.kernels.loops.jobs", step_by_step)
 
 
 @no_compiler
