@@ -109,7 +109,7 @@ class Compiled:
         self._signature, self._lock = inspect.signature(function), threading.RLock()
         kinds = {p.kind for p in self._signature.parameters.values()}
         simple = kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD}
-        self._positional = len(self._signature.parameters) if simple else None
+        self._names = (*self._signature.parameters,) if simple else None
         self._recordings: list[_Recording] = []  # the latest used first
         self._calls = self._new = 0
         self._busy = False
@@ -160,8 +160,8 @@ class Compiled:
 
     def _named(self, args, kwargs):
         """Return which parameter gets what."""
-        if len(args) == self._positional and not kwargs:  # what bind does, too, in much more time
-            return dict(zip(self._signature.parameters, args, strict=True))
+        if self._names and len(args) == len(self._names) and not kwargs:
+            return dict(zip(self._names, args, strict=True))  # as bind does, in much more time
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         return bound.arguments

@@ -77,10 +77,10 @@ class Replay:
         if self._loops and kernel and given[0].dtype in kernel.dtypes:
             if kernel.results(*given, **static) is not None:
                 jobs = self._loops.collected(kernel.run, *made, *given, **static)
-                return jobs or [partial(kernel.run, *made, *given, **static)]
+                return jobs or [partial(_quietly, kernel.run, *made, *given, **static)]
         if primitive in FILLS:
             return [partial(FILLS[primitive], out=made[0], **static)]
-        return [partial(_copy_results, primitive, given, static, made)]
+        return [partial(_quietly, _copy_results, primitive, given, static, made)]
 
     def is_current(self) -> bool:
         """Return whether all states still have the arrays that the calls are made for."""
@@ -90,7 +90,9 @@ class Replay:
         """Return whether no memory that is written has a name that it had not when recorded."""
         given = [(x.memory, x.tensor(arguments)) for x in self._inputs]
         names = [(memory, id(memory_of(y))) for memory, y in given if isinstance(y, Tensor)]
-        written: dict[int, Any] = {id(memory): None for memory in self._memories if names}
+        if not names:
+            return True
+        written: dict[int, Any] = {id(memory): None for memory in self._memories}
         written |= {now: memory for memory, now in names if memory in self._writes}
         return all([written.get(now, memory) == memory for memory, now in names])
 
@@ -107,9 +109,8 @@ class Replay:
             self._prepare(lends=False)  # somebody keeps some of them, and gets copies from now on
         arrays, calls, lent, _ = self._made
         count_writes(self._memories)
-        with np.errstate(all="ignore"):
-            for call in calls:
-                call()
+        for call in calls:
+            call()
         for tensor, array in written:
             count_writes([memory_of(tensor)])
             np.copyto(array_of(tensor), array)
@@ -134,6 +135,12 @@ class Replay:
 def handed_out(value, array) -> Tensor:
     """Return the tensor that a caller gets: a state itself, otherwise a copy, without a graph."""
     return value.source if value.origin == "state" else owned(np.array(array))
+
+
+def _quietly(function, /, *arguments, **static):
+    """Call it as an operation is called: log(0) is −∞, and NumPy need not warn."""
+    with np.errstate(all="ignore"):
+        return function(*arguments, **static)
 
 
 def _copy_results(primitive, arrays, static, made):
