@@ -117,29 +117,29 @@ def bernoulli(p) -> np.ndarray:
 ROTATIONS = 13, 15, 26, 6, 17, 29, 16, 24
 
 
-def key() -> tuple[np.uint32, np.uint32, np.uint32]:
-    """Draw the two words of a key for `threefry`; the third is their parity, with a constant."""
-    word = _stream.bits.random_raw()
-    low, high = word & 0xFFFFFFFF, word >> 32
-    return np.uint32(low), np.uint32(high), np.uint32(low ^ high ^ 0x1BD11BDA)
+def key() -> int:
+    """Draw a key of 64 bits for `threefry`."""
+    return _stream.bits.random_raw()
 
 
-def threefry(key, count: int) -> tuple[np.ndarray, np.ndarray]:
+def threefry(key: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return two random words of 32 bits for each counter from 0 to count − 1.
 
     They are a function of the key and the counter alone, so that threads can share the work. This
     is Threefry-2x32 with 20 rounds, by Salmon, Moraes, Dror & Shaw (2011, "Parallel random
-    numbers: as easy as 1, 2, 3").
+    numbers: as easy as 1, 2, 3"), whose third word of a key is the parity of the two.
     """
-    a, b = np.arange(count, dtype=np.uint32) + key[0], np.full(count, key[1])
+    low, high = key & 0xFFFFFFFF, key >> 32
+    words = np.uint32(low), np.uint32(high), np.uint32(low ^ high ^ 0x1BD11BDA)
+    a, b = np.arange(count, dtype=np.uint32) + words[0], np.full(count, words[1])
     for i in range(20):
         rotation = ROTATIONS[i % 8]
         a += b
         b = (b << np.uint32(rotation) | b >> np.uint32(32 - rotation)) ^ a
         if i % 4 == 3:
             turn = i // 4 + 1
-            a += key[turn % 3]
-            b += key[(turn + 1) % 3]
+            a += words[turn % 3]
+            b += words[(turn + 1) % 3]
             b += np.uint32(turn)
     return a, b
 

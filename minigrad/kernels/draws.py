@@ -32,6 +32,13 @@ def _threefry(i, k0, k1, k2):
 
 
 @inline
+def _words(key):
+    """The three words of a key, which is the only number in an array."""
+    k0, k1 = np.uint32(key[0] & np.uint64(0xFFFFFFFF)), np.uint32(key[0] >> np.uint64(32))
+    return k0, k1, np.uint32(k0 ^ k1 ^ np.uint32(0x1BD11BDA))
+
+
+@inline
 def _one_if(word, p):
     unit = np.float32(np.int32(word >> np.uint32(8))) * np.float32(2**-24)
     return np.float32(1) if unit < p else np.float32(0)
@@ -40,7 +47,7 @@ def _one_if(word, p):
 @shareable(fastmath=False)
 def _singles(start, stop, p, q, key, y, z):
     """The first half of the draws takes the first words, the second half the second ones."""
-    k0, k1, k2 = key[0], key[1], key[2]
+    k0, k1, k2 = _words(key)
     p, q, y, z = p[start:stop], q[start:stop], y[start:stop], z[start:stop]
     for i in range(q.size):
         a, b = _threefry(np.uint32(start + i), k0, k1, k2)
@@ -52,7 +59,7 @@ def _singles(start, stop, p, q, key, y, z):
 
 @shareable(fastmath=False)
 def _doubles(start, stop, p, key, y):
-    k0, k1, k2 = key[0], key[1], key[2]
+    k0, k1, k2 = _words(key)
     p, y = p[start:stop], y[start:stop]
     for i in range(p.size):
         a, b = _threefry(np.uint32(start + i), k0, k1, k2)
@@ -61,12 +68,12 @@ def _doubles(start, stop, p, key, y):
 
 
 def _draw(key):
-    key[:] = rng.key()
+    key[0] = rng.key()
 
 
 @accelerates(ops.bernoulli, lambda p: like(p) if p.size < 2**32 else None, only_jobs=True)
 def bernoulli(y, p):
-    key, p, y = np.empty(3, np.uint32), flat(p), flat(y)
+    key, p, y = np.empty(1, np.uint64), flat(p), flat(y)
     each_time(_draw, key)
     if p.dtype == np.float64:
         return _doubles(p.size // PIECE, p.size, p, key, y)
