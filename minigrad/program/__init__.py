@@ -177,7 +177,7 @@ class Compiled:
         own = [name for name, x in arguments.items() if isinstance(x, np.ndarray)]
         arguments, args, kwargs = _as_tensors((arguments, bound.args, bound.kwargs))
         recorder = Recorder(self.function, arguments, own)
-        with recorder.recording:
+        with recorder.recording():
             returned = self.function(*args, **kwargs)
         program = recorder.program(returned)
         changes = {difference(r.program, program): r for r in self._recordings if r.key == key}

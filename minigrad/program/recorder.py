@@ -29,14 +29,13 @@ class RecordingError(RuntimeError):
 
 
 class Recorder:
-    """Inside `with recorder.recording:` this thread's operations become instructions.
+    """A Recorder makes a Program of what a function does inside `with recorder.recording():`.
 
     function: which runs there. arguments: {name: tensor}, what it gets
     own: names of those that nobody else has, because an array was given
     """
 
     def __init__(self, function, arguments, own=()):
-        self.recording = setting(observer=self.note)
         self.instructions: list[Instruction] = []
         self.gradients: dict[Value, Value | None] = {}
         self.gradients_before: dict[Value, bool] = {}
@@ -53,6 +52,10 @@ class Recorder:
             self.value(tensor)
         for leaf in leaves:  # and more, as they are seen
             self._know(leaf)
+
+    def recording(self):
+        """Return the block inside which this thread's operations become instructions."""
+        return setting(observer=self.note)
 
     def note(self, primitive, operands, static, results):
         """Write down what happened."""

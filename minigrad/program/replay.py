@@ -53,15 +53,20 @@ class Replay:
         self._prepare()
 
     def _prepare(self, lends=True):
-        """Make the arrays and the calls. lends: whether callers get gradients that are no copies"""
+        """Make the arrays, the calls and, if it `lends` its arrays to callers, the gradients."""
         program = self.program
         own = {g.memory: _place(leaf) for leaf, g in program.gradients if g and lends}
         made = planned(program, own, self._loops.in_place if self._loops else lambda *_: False)
         arrays = self._inputs | self._states | made
         calls = [call for i in program.instructions for call in self._calls_of(i, arrays)]
         calls = self._loops.joined(calls) if self._loops else calls
-        lent = {y.memory: array.base for y, array in made.items() if y.memory in own}
-        self._made = arrays, calls, lent, [*map(sys.getrefcount, lent.values())]
+        ours = own.keys() & {y.memory for y in made}
+        lent = [
+            owned(arrays[g].view()) if g and g.memory in ours else None
+            for _, g in program.gradients
+        ]
+        seen = [x for g in lent if g is not None for x in (g, array_of(g), array_of(g).base)]
+        self._made = arrays, calls, lent, seen, [*map(sys.getrefcount, seen)]
 
     def _calls_of(self, instruction, arrays):
         """Return functions without arguments, or jobs, or nothing if views are all there is."""
@@ -83,8 +88,13 @@ class Replay:
         return [partial(_quietly, _copy_results, primitive, given, static, made)]
 
     def is_current(self) -> bool:
-        """Return whether all states still have the arrays that the calls are made for."""
-        return all([array_of(x.source) is array for x, array in self._states.items()])
+        """Return whether all states still have the arrays that the calls are made for.
+
+        And whether the gradients that it lends are as they were made: a user may set requires_grad.
+        """
+        lent = self._made[2]
+        same = all([array_of(x.source) is array for x, array in self._states.items()])
+        return same and not any([g is not None and g.requires_grad for g in lent])
 
     def knows(self, arguments) -> bool:
         """Return whether no memory that is written has a name that it had not when recorded."""
@@ -104,20 +114,19 @@ class Replay:
         leaves = [leaf.tensor(arguments) for leaf, _ in program.gradients]
         for tensor in leaves:  # should the run fail, what it made is nobody's gradient
             set_gradient(tensor, None)
-        *_, lent, references = self._made
-        if [*map(sys.getrefcount, lent.values())] != references:
+        *_, seen, references = self._made
+        if [*map(sys.getrefcount, seen)] != references:
             self._prepare(lends=False)  # somebody keeps some of them, and gets copies from now on
-        arrays, calls, lent, _ = self._made
+        arrays, calls, lent, *_ = self._made
         count_writes(self._memories)
         for call in calls:
             call()
         for tensor, array in written:
             count_writes([memory_of(tensor)])
             np.copyto(array_of(tensor), array)
-        for tensor, (_, g) in zip(leaves, program.gradients, strict=True):
+        for tensor, (_, g), ours in zip(leaves, program.gradients, lent, strict=True):
             if g is not None:
-                lends = g.memory in lent
-                set_gradient(tensor, owned(arrays[g].view()) if lends else handed_out(g, arrays[g]))
+                set_gradient(tensor, handed_out(g, arrays[g]) if ours is None else ours)
         return rebuilt(program.returned, lambda y: handed_out(y, arrays[y]))
 
     def _read(self, arguments):
