@@ -75,12 +75,12 @@ class Graph:
 
 
 def aligned(lines) -> str:
-    """Return lines, (text, note or None), as one text: wrapped, with their notes in a column."""
+    """Return lines, (text, perhaps a note), as one text: wrapped, with their notes in a column."""
     width = max((min(len(text), WIDTH) for text, note in lines if note), default=0)
     printed = []
     for text, note in lines:
         first, *rest = textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6)
-        printed += [f"{first:{width}}  # {note}" if note else first, *rest]
+        printed += [f"{first:{width}}  # {note}".rstrip() if note else first, *rest]
     return "\n".join(printed)
 
 

@@ -20,12 +20,12 @@ import numpy as np
 from minigrad import ops
 from minigrad.core.backward import ones_like
 from minigrad.core.primitive import _converted
-from minigrad.kernels import scalars  # noqa: F401  loops use it
+from minigrad.kernels import scalars  # noqa: F401  texts use it
 from minigrad.kernels.cache import generated
 from minigrad.kernels.elementwise import LOOPS
-from minigrad.kernels.jobs import Job, collected, joined, shareable  # noqa: F401
-from minigrad.kernels.reduce import sum_row  # noqa: F401  and this
-from minigrad.kernels.scratch import scratch  # noqa: F401  and this
+from minigrad.kernels.jobs import Job, collected, joined, shareable  # noqa: F401  joined: replay.py
+from minigrad.kernels.reduce import sum_row  # noqa: F401  texts use it
+from minigrad.kernels.scratch import scratch  # noqa: F401  texts use it
 from minigrad.ops.arithmetic import _chain
 
 # How an operation is written for one element; {0} … are the operands, names are static arguments.

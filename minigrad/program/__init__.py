@@ -96,7 +96,8 @@ class _Recording:
         """Return whether the function would do the same for arguments with this key."""
         before = self.program.gradients_before
         known = self.settings == settings_changed[0] and self.key == key
-        return known and all([(leaf.tensor(arguments).grad is None) != had for leaf, had in before])
+        grads = [(getattr(x.tensor(arguments), "grad", None), had) for x, had in before]
+        return known and all([(g is not None) == had for g, had in grads])
 
 
 class Compiled:
@@ -197,7 +198,9 @@ class Compiled:
                     f"recording runs as slowly as without compile, and {MOST} are kept.",
                     stacklevel=3,
                 )
-        elif recording.replay and not recording.replay.is_current():
+        elif recording.replay and recording.replay.is_current():
+            recording.replay.lend()  # the settings that changed may be those of what it lent before
+        else:
             recording.replay = None  # a state has another array now
         recording.settings = settings_changed[0]
         self._use(recording)

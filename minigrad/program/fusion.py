@@ -1,8 +1,9 @@
 """Fusion: elementwise instructions on arrays of one shape become one loop, before the first replay.
 
-An intermediate result that nobody else uses is then never stored. A loop may begin with the bias of
-a linear layer, end with sums of its rows, and write a result over an operand that nobody reads any
-more. kernels/loops.py says how it is computed; an operation without a formula there is left alone.
+Before that, what no call changes is computed, and the bias of a linear layer is set apart. An
+intermediate result that nobody else uses is then never stored. A loop may begin with such a bias,
+end with sums of its rows, and write a result over an operand that nobody reads any more.
+kernels/loops.py says how it is computed; an operation without a formula there is left alone.
 """
 
 from __future__ import annotations

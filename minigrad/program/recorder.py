@@ -44,7 +44,7 @@ class Recorder:
         self._held: list[Any] = []  # what was seen: its ids must not be given to others meanwhile
         self._names, leaves = reachable_state(function)
         self._leaves: dict[int, Tensor] = {}  # by id
-        self._before: dict[int, list[Tensor]] = {}  # by id: gradients from before, and whose
+        self._before: dict[int, list[Tensor]] = {}  # by the array's id: an earlier gradient, whose
         self._own = {id(arguments[name]) for name in own}
         for number, (name, tensor) in enumerate(arguments.items()):
             if id(array_of(tensor)) not in self._values:
@@ -123,7 +123,7 @@ class Recorder:
             return
         self._leaves[id(leaf)], g = leaf, leaf.grad
         if g is not None:
-            self._before.setdefault(id(g), [g]).append(leaf)
+            self._before.setdefault(id(array_of(g)), [g]).append(leaf)
             if (value := self._known(g)) and value.origin == "argument":
                 self._refuse_two_names(value, f"{self._names.get(id(leaf), 'a leaf')}.grad")
 
@@ -148,8 +148,8 @@ class Recorder:
             digest = hashlib.sha256(array.tobytes()).digest()
             name = f"{array.item():.6g}" if array.size == 1 else None
             return self._new(tensor, "constant", digest, tensor, name)
-        if id(tensor) in self._before:
-            _, *leaves = self._before[id(tensor)]
+        if id(array) in self._before:
+            _, *leaves = self._before[id(array)]
             if len(leaves) > 1:
                 raise RecordingError(
                     f"compile: {line}: {len(leaves)} leaves have this gradient in common, of shape "

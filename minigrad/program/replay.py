@@ -1,7 +1,10 @@
 """A Replay runs a program again and again, with as little Python between kernels as possible.
 
-All arrays are made once, and the views of them; results that are not needed at the same time lie in
-the same memory. What is left for a call is a list of kernels with their arrays.
+All arrays are made before the first call, and the views of them; results that are not needed at the
+same time lie in the same memory. What is left for a call is a list of kernels with their arrays.
+
+The gradients that a call leaves are lent: the next call writes into the same tensors. If somebody
+has kept anything of them by then, they are his, and from then on each call leaves copies.
 """
 
 from __future__ import annotations
@@ -53,27 +56,33 @@ class Replay:
         self._prepare()
 
     def _prepare(self, lends=True):
-        """Make the arrays, the calls and, if it `lends` its arrays to callers, the gradients."""
+        """Make the arrays and the calls. lends: whether it lends gradients, or gives copies"""
         program = self.program
         own = {g.memory: _place(leaf) for leaf, g in program.gradients if g and lends}
         made = planned(program, own, self._loops.in_place if self._loops else lambda *_: False)
         arrays = self._inputs | self._states | made
         calls = [call for i in program.instructions for call in self._calls_of(i, arrays)]
         calls = self._loops.joined(calls) if self._loops else calls
-        ours = own.keys() & {y.memory for y in made}
-        lent = [
-            owned(arrays[g].view()) if g and g.memory in ours else None
-            for _, g in program.gradients
+        self._made, self._own = (arrays, calls), own.keys() & {y.memory for y in made}
+        self.lend()
+        self._references = [*map(sys.getrefcount, self._seen)]
+
+    def lend(self):
+        """Make the tensors of the gradients that it lends."""
+        arrays, _ = self._made
+        self._lent = [
+            owned(arrays[g].view()) if g and g.memory in self._own else None
+            for _, g in self.program.gradients
         ]
-        seen = [x for g in lent if g is not None for x in (g, array_of(g), array_of(g).base)]
-        self._made = arrays, calls, lent, seen, [*map(sys.getrefcount, seen)]
+        lent = [g for g in self._lent if g is not None]
+        self._seen = [x for g in lent for x in (g, array_of(g), array_of(g).base)]
 
     def _calls_of(self, instruction, arrays):
         """Return functions without arguments, or jobs, or nothing if views are all there is."""
         primitive, operands, static, results = instruction[:4]
         kernel, given = primitive.kernel, [arrays[x] for x in operands]
         if instruction.views:
-            found = primitive.forward(*given, **static)
+            found = _quietly(primitive.forward, *given, **static)
             arrays.update(zip(results, found if type(found) is tuple else (found,), strict=True))
             return []
         made = [arrays[y] for y in results]
@@ -88,13 +97,8 @@ class Replay:
         return [partial(_quietly, _copy_results, primitive, given, static, made)]
 
     def is_current(self) -> bool:
-        """Return whether all states still have the arrays that the calls are made for.
-
-        And whether the gradients that it lends are as they were made: a user may set requires_grad.
-        """
-        lent = self._made[2]
-        same = all([array_of(x.source) is array for x, array in self._states.items()])
-        return same and not any([g is not None and g.requires_grad for g in lent])
+        """Return whether all states still have the arrays that the calls are made for."""
+        return all([array_of(x.source) is array for x, array in self._states.items()])
 
     def knows(self, arguments) -> bool:
         """Return whether no memory that is written has a name that it had not when recorded."""
@@ -109,24 +113,30 @@ class Replay:
     # ---- a call
 
     def run(self, arguments):
-        """Run the program on arguments (arrays or tensors), and return what it returns."""
+        """Run the program on arguments (arrays or tensors), and return what it returns.
+
+        A line of Python here takes several times as long as in a loop, because nothing that it
+        needs is in the processor's caches: the kernels' arrays are there.
+        """
         program, written = self.program, self._read(arguments)
         leaves = [leaf.tensor(arguments) for leaf, _ in program.gradients]
         for tensor in leaves:  # should the run fail, what it made is nobody's gradient
             set_gradient(tensor, None)
-        *_, seen, references = self._made
-        if [*map(sys.getrefcount, seen)] != references:
-            self._prepare(lends=False)  # somebody keeps some of them, and gets copies from now on
-        arrays, calls, lent, *_ = self._made
+        if [*map(sys.getrefcount, self._seen)] != self._references:
+            self._prepare(lends=False)
+        arrays, calls = self._made
         count_writes(self._memories)
         for call in calls:
             call()
         for tensor, array in written:
             count_writes([memory_of(tensor)])
             np.copyto(array_of(tensor), array)
-        for tensor, (_, g), ours in zip(leaves, program.gradients, lent, strict=True):
-            if g is not None:
-                set_gradient(tensor, handed_out(g, arrays[g]) if ours is None else ours)
+        for tensor, (_, g), lent in zip(leaves, program.gradients, self._lent, strict=True):
+            if lent is not None:
+                set_gradient(lent, None)
+                set_gradient(tensor, lent)
+            elif g is not None:
+                set_gradient(tensor, handed_out(g, arrays[g]))
         return rebuilt(program.returned, lambda y: handed_out(y, arrays[y]))
 
     def _read(self, arguments):

@@ -304,3 +304,10 @@ def test_a_method_can_be_compiled():
     two, three = Scale(2), Scale(3)
     for i in range(3):
         assert two(np.float32([i])).item() == 2 * i and three(np.float32([i])).item() == 3 * i
+
+
+def test_a_printed_line_ends_with_what_is_known_of_it():
+    """... and not with blanks where the source of a line is unknown."""
+    step = mg.compile(eval("lambda x: (x * 2).sum()"))
+    step(np.ones(3, np.float32))
+    assert "# <string>:1\n" in str(step.program) and " \n" not in str(step.program)

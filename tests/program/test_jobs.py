@@ -177,3 +177,15 @@ def test_a_write_where_two_arguments_are_views_of_one_memory_is_refused():
         step(a, a[1:3].detach().clone())
     with pytest.raises(RecordingError, match="a and b are views of one memory, which the function"):
         step(a, a[1:3].detach())  # no replay of the program for two memories
+
+
+def test_no_operation_warns_in_a_replay_also_not_one_that_makes_a_view():
+    @mg.primitive
+    def peek(x):
+        np.log(x * 0)
+        return x[:1]
+
+    peek.pulls = (None,)
+    step = mg.compile(lambda x: peek(x * 1) * 2 + mg.log(x[:1] * 0))
+    for _ in range(3):
+        assert step(drawn(0, 5)).item() == -np.inf
