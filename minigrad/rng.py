@@ -127,7 +127,7 @@ def threefry(key: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
     They are a function of the key and the counter alone, so that threads can share the work. This
     is Threefry-2x32 with 20 rounds, by Salmon, Moraes, Dror & Shaw (2011, "Parallel random
-    numbers: as easy as 1, 2, 3"), whose third word of a key is the parity of the two.
+    numbers: as easy as 1, 2, 3"). The third word of a key is the parity of the two, and a constant.
     """
     low, high = key & 0xFFFFFFFF, key >> 32
     words = np.uint32(low), np.uint32(high), np.uint32(low ^ high ^ 0x1BD11BDA)

@@ -4,7 +4,7 @@ All arrays are made before the first call, and the views of them; results that a
 same time lie in the same memory. What is left for a call is a list of kernels with their arrays.
 
 The gradients that a call leaves are lent: the next call writes into the same tensors. If somebody
-has kept anything of them by then, they are his, and from then on each call leaves copies.
+has kept anything of them by then, they stay as they are, and from then on each call leaves copies.
 """
 
 from __future__ import annotations

@@ -10,6 +10,18 @@ from minigrad import Tensor, nn
 from minigrad.program.replay import Replay
 from tests.program.test_ownership import leaf, tell
 
+
+def step_on(w):
+    """A compiled function that leaves its argument as the gradient of w."""
+
+    @mg.compile
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+
+    return step
+
+
 KEEPERS = {
     "it": lambda g: g,
     "detach": lambda g: g.detach(),
@@ -25,12 +37,7 @@ KEEPERS = {
 def test_a_gradient_stays_as_it_was_for_whoever_keeps_anything_of_it(keeper):
     """A replay writes into the gradients of the last one, but only if nobody can see that."""
     w = leaf(2, 3)
-
-    @mg.compile
-    def step(x):
-        w.grad = None
-        (w * x).sum().backward()
-
+    step = step_on(w)
     for k in range(3):
         step(np.float32([k, k]))
     kept = KEEPERS[keeper](w.grad)
@@ -43,12 +50,7 @@ def test_a_gradient_stays_as_it_was_for_whoever_keeps_anything_of_it(keeper):
 
 def test_a_gradient_that_a_user_changed_is_a_gradient_again_after_the_next_call():
     w = leaf(2, 3)
-
-    @mg.compile
-    def step(x):
-        w.grad = None
-        (w * x).sum().backward()
-
+    step = step_on(w)
     for k in range(12):
         step(np.float32([k, k]))
         assert tell(w.grad) == [[k, k]] and not w.grad.requires_grad and w.grad.grad is None
