@@ -5,6 +5,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import no_grad, optim
 from minigrad.core.interpreter import setting
+from minigrad.core.show import aligned
 from tests.core.helpers import leaf
 
 
@@ -68,3 +69,12 @@ def test_a_program_shows_several_results_constants_and_settings():
         "v6 : f64[1] = sum(v3, axis=0, keepdims=True)",
     ]
     assert str(mg.graph(w)) == "x0 : f64[3] = leaf" and str(mg.graph()) == ""
+
+
+def test_a_long_line_is_wrapped_beside_its_note_and_loses_nothing():
+    text = f"v41 : f32[40] = concatenate({', '.join([f'v{n}' for n in range(1, 41)])})"
+    first, *rest, last = aligned([(text, "here"), ("v42 : f32[] = sum(v41)", "there")]).splitlines()
+    first, note = first.split("  # ")
+    assert note == "here" and last.index("# there") == len(first) + 2 <= 98
+    assert rest and " ".join([first.strip(), *[line.strip() for line in rest]]) == text
+    assert max(map(len, rest)) <= 96
